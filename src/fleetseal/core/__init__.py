@@ -1,0 +1,1 @@
+"""Records, errors, configuration, time and secrets: what every layer may import."""

@@ -1,0 +1,179 @@
+"""The error tree. The class decides what happens next; the message is for people.
+
+FleetsealError
+├─ InvalidInput  NotFound  Conflict  Forbidden  Locked
+├─ DeviceError
+│   ├─ Unreachable  Busy  OutcomeUnknown
+│   ├─ AuthenticationFailed
+│   ├─ PermissionDenied  NotSupported  Rejected  ProtocolViolation
+│   └─ IdentityMismatch
+├─ TrustFailure
+├─ IssuanceRefused
+└─ StoreError
+
+`code` is stable and listed in docs/reference/errors.md. No message holds a secret or unescaped
+control characters: text from devices goes through `core.text.clean` first.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Disposition(StrEnum):
+    """What an error asks for."""
+
+    RETRY = "retry"
+    OPERATOR = "operator"
+    SECURITY = "security"
+
+
+class FleetsealError(Exception):
+    code: ClassVar[str] = "error"
+    disposition: ClassVar[Disposition] = Disposition.OPERATOR
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidInput(FleetsealError):
+    """What was asked is wrong in itself, or not possible here. Nothing was done."""
+
+    code = "invalid-input"
+
+
+class NotFound(FleetsealError):
+    code = "not-found"
+
+
+class Conflict(FleetsealError):
+    """Possible in itself, but not beside what is already there. Nothing was done."""
+
+    code = "conflict"
+
+
+class Forbidden(FleetsealError):
+    code = "forbidden"
+
+
+class Locked(FleetsealError):
+    """A key is locked, or the passphrase is wrong. Nothing was signed."""
+
+    code = "locked"
+
+
+class DeviceError(FleetsealError):
+    """Something about one device. The message says what is known of its state."""
+
+    code = "device-error"
+
+
+class Unreachable(DeviceError):
+    """No connection, or no answer before any effect was possible."""
+
+    code = "unreachable"
+    disposition = Disposition.RETRY
+
+
+class Busy(DeviceError):
+    """The device asks us to wait (503, maintenance, throttling)."""
+
+    code = "device-busy"
+    disposition = Disposition.RETRY
+
+
+class OutcomeUnknown(DeviceError):
+    """A write was sent and its answer lost: look before anything else."""
+
+    code = "outcome-unknown"
+    disposition = Disposition.RETRY
+
+
+class AuthenticationFailed(DeviceError):
+    """The device refused the login. Never retried until the credential changes."""
+
+    code = "authentication-failed"
+
+
+class SetupNeeded(DeviceError):
+    """The device is in factory state: it has no administrator yet."""
+
+    code = "setup-needed"
+
+
+class CredentialsNeeded(DeviceError):
+    """The device asks for a login and none is stored."""
+
+    code = "credentials-needed"
+
+
+class PermissionDenied(DeviceError):
+    """The login works, but lacks administrator rights."""
+
+    code = "permission-denied"
+
+
+class NotSupported(DeviceError):
+    """Product, firmware or interface cannot do this."""
+
+    code = "not-supported"
+
+
+class Rejected(DeviceError):
+    """The device understood and said no. `vendor_code` and `vendor_text` are its words, cleaned."""
+
+    code = "rejected"
+
+    def __init__(self, message: str, *, vendor_code: str = "", vendor_text: str = "") -> None:
+        super().__init__(message)
+        self.vendor_code = vendor_code
+        self.vendor_text = vendor_text
+
+
+class ProtocolViolation(DeviceError):
+    """The answer is not what the interface promises: malformed, endless, redirected."""
+
+    code = "protocol-violation"
+
+
+class IdentityMismatch(DeviceError):
+    """Another device, or someone in its place. Nothing was sent to it."""
+
+    code = "identity-mismatch"
+    disposition = Disposition.SECURITY
+
+
+class TrustFailure(FleetsealError):
+    """The device cannot be trusted far enough for what was asked. No secret was sent."""
+
+    code = "trust-failure"
+    disposition = Disposition.SECURITY
+
+
+class VerificationFailed(DeviceError):
+    """HTTPS was switched but could not be proved from outside in time."""
+
+    code = "verification-failed"
+
+
+class IssuanceRefused(FleetsealError):
+    """A rule of the certificate profile says no. `rule` is its name. Nothing was signed."""
+
+    code = "issuance-refused"
+
+    def __init__(self, message: str, *, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class StoreError(FleetsealError):
+    """The database refused a write or a read: disk full, locked, damaged."""
+
+    code = "store-error"
+    disposition = Disposition.RETRY
+
+
+class StandDown(FleetsealError):
+    """Another run of this job has begun: this one writes nothing more (JOB-ONE-WRITER)."""
+
+    code = "stand-down"

@@ -1,0 +1,349 @@
+"""Frozen records shared by all layers. One word, one meaning: the words of docs/ARCHITECTURE.md.
+
+X.509 things travel as DER bytes; only `pki` looks inside.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+DeviceId = NewType("DeviceId", int)
+AuthorityId = NewType("AuthorityId", int)
+IssuanceId = NewType("IssuanceId", int)
+TaskId = NewType("TaskId", int)
+JobId = NewType("JobId", int)
+Serial = NewType("Serial", str)
+"""A device's hardware serial number = its MAC address: 12 upper-case hexadecimal digits, no separators."""
+Alias = NewType("Alias", str)
+"""The name of a certificate entry on a device: 4-32 characters of letters, digits, `-`, `_`, blank (device-api 10.1)."""
+
+# ---------------------------------------------------------------- what a device is
+
+
+class Generation(StrEnum):
+    """A family of firmware that speaks alike (device-api 1); a driver each."""
+
+    SOAP = "soap"  # 5.70 to 11.5: SOAP certificate services
+    REST = "rest"  # 11.6 on: REST `cert`, v1beta or v1; SOAP `aweb` for the binding
+
+
+class Support(StrEnum):
+    SUPPORTED = "supported"
+    PRODUCT = "product"  # this product is not supported (T85, no certificate interface)
+    FIRMWARE = "firmware"  # firmware below 5.70 / 1.25
+
+
+class ConnectionPolicy(StrEnum):
+    """What the device's web server accepts. The camera's setting, never our trust."""
+
+    HTTP = "http"
+    HTTP_AND_HTTPS = "both"
+    HTTPS = "https"
+
+
+class KeyOrigin(StrEnum):
+    DEVICE = "device"
+    MANAGER = "manager"
+
+
+class KeyType(StrEnum):
+    EC_P256 = "ec-p256"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a device is dialled. `host` is an address (IPv6 without brackets) or a host name."""
+
+    host: str
+    http_port: int = 80
+    https_port: int = 443
+    legacy_tls: bool = False
+
+
+@dataclass(frozen=True)
+class Keystore:
+    """A place on the device where keys live; ids are opaque (device-api 9.1)."""
+
+    id: str
+    key_types: tuple[str, ...] = ()
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What a device says of itself. All text is cleaned (core/text.py)."""
+
+    serial: Serial
+    model: str  # ProdNbr, e.g. P3265-V
+    product_type: str
+    firmware: str
+    needs_setup: bool = False
+    host_name: str | None = None  # a hint, never a certificate name by itself
+    clock_offset: float | None = None  # device's clock minus ours, seconds
+    generation: Generation | None = None  # None: no certificate interface was found
+    rest_base: str | None = None  # e.g. /config/rest/cert/v1
+    keystores: tuple[Keystore, ...] = ()
+    administrator: bool | None = None  # None: not logged in
+
+
+# ---------------------------------------------------------------- how far we believe it
+
+
+class TrustLevel(StrEnum):
+    """As stored and shown (`trust` of the contract)."""
+
+    NONE = "none"
+    PLAINTEXT = "plain"
+    FIRST_USE = "first use"
+    PINNED = "pinned"
+    FACTORY = "factory"
+    ANCHORED = "verified"
+
+
+@dataclass(frozen=True)
+class Plaintext:
+    """Plain HTTP. Digest only, never Basic."""
+
+
+@dataclass(frozen=True)
+class FirstUse:
+    """TLS with whatever certificate is shown, at a person's word, on first contact. Digest only, never Basic."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Exactly this certificate. Basic only if a person accepted it."""
+
+    sha256: bytes
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class Factory:
+    """The maker's device ID certificate, full path validation, and the serial."""
+
+    extra_roots: tuple[bytes, ...] = ()  # DER, `devices.maker-roots`
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A certificate of ours for this very device.
+
+    Accepted: a leaf whose SHA-256 is in `leaves`, or whose key (SHA-256 of SubjectPublicKeyInfo) is in `keys`,
+    also when expired or named otherwise; else, only while both are empty, a chain to `anchors` (with
+    `intermediates` at hand), the dialled name or address, and the serial of the device at login.
+    """
+
+    anchors: tuple[bytes, ...]  # DER
+    intermediates: tuple[bytes, ...] = ()  # DER
+    leaves: frozenset[bytes] = frozenset()
+    keys: frozenset[bytes] = frozenset()
+
+
+PeerTrust = Plaintext | FirstUse | Pinned | Factory | Anchored
+
+
+# ---------------------------------------------------------------- certificates on devices
+
+
+class CertificateSource(StrEnum):
+    OURS = "ours"
+    FACTORY = "factory"
+    DEFAULT = "default"  # the device's own self-signed certificate
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An entry with a key in the device's store."""
+
+    alias: Alias
+    der: bytes
+    in_use: bool  # bound to the web server or reported as used
+    keystore: str | None = None
+
+
+@dataclass(frozen=True)
+class InstalledAuthority:
+    """A CA entry in the device's store."""
+
+    alias: Alias
+    der: bytes
+
+
+@dataclass(frozen=True)
+class HttpsState:
+    """The web server's TLS configuration as read (`aweb` or parameters). Unknown members are kept as read."""
+
+    tls: bool
+    policy: ConnectionPolicy  # of the administrators
+    alias: Alias | None  # bound entry
+    ciphers: tuple[str, ...] = ()
+    other_policies: tuple[tuple[str, ConnectionPolicy], ...] = ()  # ("Operator", …), ("Viewer", …) where they exist
+    authorities: tuple[Alias, ...] = ()
+    trusted: tuple[Alias, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeySpec:
+    """What the device is asked to make. Subject and names are for the device's own records only:
+    the certificate's names come from the inventory (ISS-NAMES-FROM-INVENTORY)."""
+
+    common_name: str
+    names: tuple[str, ...] = ()
+    key_type: KeyType = KeyType.RSA_2048
+    keystore: str | None = None
+
+
+@dataclass(frozen=True)
+class CertificateRequest:
+    """PKCS#10, DER, not yet judged."""
+
+    der: bytes
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Leaf first, then issuing CAs; never the root. DER."""
+
+    leaf: bytes
+    intermediates: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A chain with its private key, made by the manager (KeyOrigin.MANAGER)."""
+
+    chain: Chain
+    private_key: bytes = field(repr=False)  # PKCS#8 DER, unencrypted; lives in memory only
+
+
+@dataclass(frozen=True)
+class Login:
+    """User name and password. Never printed, logged or compared."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a TLS handshake showed, before any request byte."""
+
+    leaf: bytes
+    chain: tuple[bytes, ...]  # all certificates the device sent, leaf first, DER
+    tls_version: str
+    cipher: str
+
+
+# ---------------------------------------------------------------- tasks
+
+
+class TaskAction(StrEnum):
+    ENABLE_HTTPS = "Enable HTTPS"
+    DISABLE_HTTPS = "Disable HTTPS"
+    REFRESH = "Refresh"
+
+
+class TaskState(StrEnum):
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    WAITING = "Waiting"
+    SUSPENDED = "Suspended"
+    FINISHED = "Finished"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class JobStatus(StrEnum):
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    FINISHED = "Finished"
+    UNCHANGED = "Unchanged"
+    SKIPPED = "Skipped"
+    FAILED = "Failed"
+    ROLLED_BACK = "Rolled back"
+    CANCELLED = "Cancelled"
+
+    @property
+    def active(self) -> bool:
+        """The job still has work to do and keeps others off the device."""
+        return self in (JobStatus.WAITING, JobStatus.RUNNING)
+
+
+@dataclass(frozen=True)
+class EnableWish:
+    """What a person asked of `https enable`."""
+
+    policy: str = "keep"  # keep | both | https
+    renew: bool = False
+    replace_foreign: bool = False
+    set_clock: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a job's journal, as shown to people."""
+
+    name: str
+    state: str  # done | undone | failed | waiting
+    at: datetime
+    detail: str
+
+
+# ---------------------------------------------------------------- the inventory
+
+
+@dataclass(frozen=True)
+class Device:
+    """A row of the inventory, without its password. Columns as in store/schema.py."""
+
+    id: DeviceId
+    serial: Serial | None
+    address: str
+    host_name: str | None
+    host_name_typed: bool
+    http_port: int
+    https_port: int
+    legacy_tls: bool
+    site: str
+    tags: tuple[str, ...]
+    model: str
+    product_type: str
+    firmware: str
+    generation: Generation | None
+    support: Support
+    support_reason: str
+    needs_setup: bool
+    username: str | None
+    password_version: int
+    password_refused_version: int | None
+    trust_level: TrustLevel
+    trust_pin: bytes | None
+    ever_anchored: bool
+    identity_problem: str | None
+    trust_problem: str | None
+    reachable: bool
+    unreachable_reason: str
+    clock_offset: float | None
+    tls: bool | None
+    policy: ConnectionPolicy | None
+    bound_alias: Alias | None
+    served_der: bytes | None
+    served_source: CertificateSource | None
+    chain_sent: bool | None
+    entries: tuple[dict[str, object], ...]
+    added: datetime
+    last_seen: datetime | None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.address, self.http_port, self.https_port, self.legacy_tls)
+
+    @property
+    def mac(self) -> str | None:
+        """The serial as a MAC address in the usual spelling, e.g. B8:A4:4F:63:13:39."""
+        return None if self.serial is None else ":".join(self.serial[i : i + 2] for i in range(0, 12, 2))

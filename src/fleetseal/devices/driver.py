@@ -1,0 +1,146 @@
+"""The ports through which everything above speaks to a device.
+
+A `Driver` is one generation's way of doing the same things; it is built from a transport and nothing
+else. It does not retry, sleep, log secrets, know jobs or the store. Every verb that writes has one that
+reads (DEV-READ-BACK); callers look after every write.
+
+A `Connector` opens connections to one device under one `PeerTrust`.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Protocol
+
+from fleetseal.core.model import (
+    Alias,
+    CertificateRequest,
+    Chain,
+    DeviceFacts,
+    Endpoint,
+    Generation,
+    HttpsState,
+    Installed,
+    InstalledAuthority,
+    KeyPair,
+    KeySpec,
+    Login,
+    PeerTrust,
+    Serial,
+    Served,
+)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What this generation can do."""
+
+    key_on_device: bool
+    chooses_key_type: bool  # the key type can be asked for
+    sends_chain: bool | None  # None: found out by looking (device-api 10.5)
+
+
+class Driver(Protocol):
+    generation: ClassVar[Generation]
+    capabilities: Capabilities
+
+    async def facts(self) -> DeviceFacts: ...
+    async def certificates(self) -> tuple[Installed, ...]: ...
+    async def authorities(self) -> tuple[InstalledAuthority, ...]: ...
+    async def request_certificate(self, alias: Alias, spec: KeySpec) -> CertificateRequest:
+        """A key under `alias` in the device's store, and a CSR of it. An existing entry of that name is used."""
+
+    async def create_self_signed(self, alias: Alias, spec: KeySpec) -> None:
+        """A key and a self-signed certificate under `alias`, nothing else."""
+
+    async def install(self, alias: Alias, chain: Chain) -> None:
+        """The leaf for the key under `alias`. Intermediates go by `install_authority`."""
+
+    async def install_key_pair(self, alias: Alias, bundle: KeyPair) -> None:
+        """Certificate and key under `alias`. Raises TrustFailure, sending nothing, on a plain HTTP transport."""
+
+    async def install_authority(self, alias: Alias, certificate: bytes) -> None: ...
+    async def remove(self, alias: Alias) -> None:
+        """The entry (key or CA) is gone; NotFound if it was not there; Rejected if in use."""
+
+    async def https(self) -> HttpsState: ...
+    async def set_https(self, state: HttpsState) -> None:
+        """Sent whole. The web server restarts: a lost answer is OutcomeUnknown."""
+
+    async def clock(self) -> datetime:
+        """The device's time, UTC."""
+
+    async def set_clock(self, now: datetime) -> None: ...
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What can be known of a device without sending any credential."""
+
+    serial: Serial | None  # from unrestricted properties or the realm; None: not an Axis device, or it does not say
+    facts: DeviceFacts | None  # None: a login is needed to know more
+    needs_setup: bool | None
+    http: bool  # port answers plain HTTP requests for its own content (not: refused, redirected)
+    https: bool  # port completes a TLS handshake
+    served: Served | None
+    http_schemes: frozenset[str]  # "digest", "basic" as challenged on plain HTTP
+    https_schemes: frozenset[str]
+    factory: bool  # `served` is a valid factory certificate of `serial` (IDN-FULL-CHECK)
+    unsupported_reason: str | None = None  # e.g. a T85 switch
+    tls_error: str | None = None  # why no handshake, e.g. only TLS 1.0 is offered
+    date: datetime | None = None  # HTTP Date header
+
+
+class Connection(Protocol):
+    """Open, identity proved, logged in. Valid inside `Connector.open` only."""
+
+    driver: Driver
+    facts: DeviceFacts
+    served: Served | None  # None on plain HTTP
+
+    @property
+    def encrypted(self) -> bool: ...
+
+
+class Connector(Protocol):
+    async def look(self, endpoint: Endpoint) -> Sight:
+        """Identify with no credential sent. Raises Unreachable when neither port answers, ProtocolViolation
+        on a redirect to another host or an answer out of bounds."""
+
+    async def served(self, endpoint: Endpoint) -> Served:
+        """Handshake, take what is shown, close; not one request byte. Raises Unreachable."""
+
+    def open(
+        self, endpoint: Endpoint, trust: PeerTrust, login: Login, *, serial: Serial | None
+    ) -> AbstractAsyncContextManager[Connection]:
+        """Connect as `trust` says, prove identity, log in, choose the driver by probing.
+
+        Raises IdentityMismatch (another serial or certificate; no credential was sent), TrustFailure (the
+        device asks for more than this level may give, e.g. Basic), AuthenticationFailed (sent once),
+        PermissionDenied, SetupNeeded, NotSupported (no driver fits), Unreachable, ProtocolViolation.
+        """
+
+    async def verify(
+        self,
+        endpoint: Endpoint,
+        login: Login,
+        *,
+        anchors: tuple[bytes, ...],
+        intermediates: tuple[bytes, ...],
+        leaf_sha256: bytes,
+        name: str,
+        serial: Serial,
+    ) -> "Verification":
+        """A new connection, made like a stranger's: anchors only, no pin, no pooled connection; chain, `name`
+        (host name or address in the certificate), this very leaf, login. First with the anchors alone; if only the
+        intermediates are missing, with them at hand (`chain_sent` False).
+
+        Raises Unreachable (refused, reset, handshake dead: the web server may be restarting),
+        VerificationFailed (answered, with the wrong certificate: says which), AuthenticationFailed.
+        """
+
+
+@dataclass(frozen=True)
+class Verification:
+    served: Served
+    chain_sent: bool  # False: clients need the bundle of `ca export`

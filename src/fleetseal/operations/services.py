@@ -1,0 +1,23 @@
+"""What every use case works with. Built once, in app.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleetseal.core.config import Settings
+from fleetseal.core.runtime import Clock, Rng
+from fleetseal.core.secrets import Sealer
+from fleetseal.devices.driver import Connector
+from fleetseal.pki.issuer import Vault
+from fleetseal.store.database import Database
+
+
+@dataclass(frozen=True)
+class Services:
+    data: Path  # the data directory
+    database: Database
+    clock: Clock
+    rng: Rng
+    sealer: Sealer  # secrets.key: device credentials
+    vault: Vault  # signer.key and open CA keys; the only holder of key objects
+    connect: Callable[[Settings], Connector]  # a connector under the settings as they are now
