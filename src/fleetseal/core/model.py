@@ -285,6 +285,15 @@ class EnableWish:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which devices an action is asked for. `refs` are named explicitly; the others are met."""
+
+    refs: tuple[str, ...] = ()
+    everything: bool = False
+    filters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Step:
     """One line of a job's journal, as shown to people."""
 

@@ -285,6 +285,14 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True),  # always 1
+    Column("instance", String(8), nullable=False),  # in every alias we make (DEV-OWN-ONLY)
+    Column("created", Moment, nullable=False),
+)
+
 setting = Table(
     "setting",
     metadata,

@@ -1,0 +1,320 @@
+"""Tasks, jobs and the journal of their steps.
+
+Every write of a running job is conditional on its run number (JOB-ONE-WRITER): no row changed means
+that another run has begun, and the caller stands down.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Row
+
+from fleetseal.core.errors import NotFound, StandDown
+from fleetseal.core.model import Device, DeviceId, JobId, JobStatus, TaskAction, TaskId
+from fleetseal.store.database import Transaction
+from fleetseal.store.schema import installation, job, job_step, learned, task
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    id: TaskId
+    action: TaskAction
+    wish: dict[str, Any]
+    requested: datetime
+    started: datetime | None
+    finished: datetime | None
+    cancelled: bool
+    stopped: str | None
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    id: JobId
+    task_id: TaskId
+    device_id: DeviceId
+    mac: str | None
+    address: str
+    cohort: str
+    named: bool
+    status: JobStatus
+    active: bool
+    released: bool
+    run_number: int
+    run_after: datetime | None
+    attempts: int
+    first_failure: datetime | None
+    harmed: bool
+    unwinding: str | None
+    description: str
+    error_code: str | None
+    finished: datetime | None
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    name: str
+    kind: str
+    state: str
+    undo: dict[str, Any] | None
+    result: Any
+    detail: str
+    at: datetime
+
+
+async def add_task(
+    tx: Transaction,
+    *,
+    action: TaskAction,
+    wish: dict[str, Any],
+    devices: Iterable[tuple[Device, bool]],
+    now: datetime,
+) -> TaskId:
+    """A task with one waiting job for each (device, named explicitly).
+
+    Raises Conflict when a device already has an active job: the index `uq_job_active_device` says so.
+    """
+    result = await tx.execute(insert(task).values(action=action, wish=wish, requested=now, cancelled=False))
+    task_id = TaskId(result.inserted_primary_key[0])
+    rows = [
+        {
+            "task_id": task_id,
+            "device_id": device.id,
+            "mac": device.mac,
+            "address": device.address,
+            "cohort": f"{device.model} {device.firmware}",
+            "named": named,
+            "status": JobStatus.WAITING,
+            "active": True,
+        }
+        for device, named in devices
+    ]
+    if rows:
+        await tx.execute(insert(job), rows)
+    return task_id
+
+
+async def add_ended_job(
+    tx: Transaction,
+    task_id: TaskId,
+    device: Device,
+    *,
+    named: bool,
+    status: JobStatus,
+    description: str,
+    now: datetime,
+) -> None:
+    """A job that ended before it began: skipped, or refused because the device is busy."""
+    await tx.execute(
+        insert(job).values(
+            task_id=task_id,
+            device_id=device.id,
+            mac=device.mac,
+            address=device.address,
+            cohort=f"{device.model} {device.firmware}",
+            named=named,
+            status=status,
+            active=False,
+            released=True,
+            description=description,
+            finished=now,
+        )
+    )
+
+
+async def get_task(tx: Transaction, task_id: TaskId) -> TaskRecord:
+    row = (await tx.execute(select(task).where(task.c.id == task_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no task {task_id}.")
+    return _task(row)
+
+
+async def list_tasks(tx: Transaction, *, limit: int = 200) -> tuple[TaskRecord, ...]:
+    """The newest first."""
+    rows = await tx.execute(select(task).order_by(task.c.id.desc()).limit(limit))
+    return tuple(_task(row) for row in rows)
+
+
+async def unfinished_tasks(tx: Transaction) -> tuple[TaskRecord, ...]:
+    rows = await tx.execute(select(task).where(task.c.finished.is_(None)).order_by(task.c.id))
+    return tuple(_task(row) for row in rows)
+
+
+async def job_counts(tx: Transaction) -> dict[TaskId, dict[JobStatus, int]]:
+    rows = await tx.execute(select(job.c.task_id, job.c.status, func.count()).group_by(job.c.task_id, job.c.status))
+    counts: dict[TaskId, dict[JobStatus, int]] = {}
+    for task_id, status, count in rows:
+        counts.setdefault(TaskId(task_id), {})[JobStatus(status)] = count
+    return counts
+
+
+async def get_job(tx: Transaction, job_id: JobId) -> JobRecord:
+    row = (await tx.execute(select(job).where(job.c.id == job_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return _job(row)
+
+
+async def jobs_of(tx: Transaction, task_id: TaskId) -> tuple[JobRecord, ...]:
+    rows = await tx.execute(select(job).where(job.c.task_id == task_id).order_by(job.c.id))
+    return tuple(_job(row) for row in rows)
+
+
+async def active_jobs(tx: Transaction) -> tuple[JobRecord, ...]:
+    rows = await tx.execute(select(job).where(job.c.active).order_by(job.c.id))
+    return tuple(_job(row) for row in rows)
+
+
+async def steps_of(tx: Transaction, job_id: JobId) -> tuple[StepRecord, ...]:
+    """In the order in which they were begun."""
+    rows = await tx.execute(select(job_step).where(job_step.c.job_id == job_id).order_by(job_step.c.id))
+    return tuple(_step(row) for row in rows)
+
+
+async def steps_of_task(tx: Transaction, task_id: TaskId) -> dict[JobId, tuple[StepRecord, ...]]:
+    query = select(job_step).join(job, job.c.id == job_step.c.job_id).where(job.c.task_id == task_id)
+    found: dict[JobId, list[StepRecord]] = {}
+    for row in await tx.execute(query.order_by(job_step.c.id)):
+        found.setdefault(JobId(row.job_id), []).append(_step(row))
+    return {job_id: tuple(steps) for job_id, steps in found.items()}
+
+
+async def release(tx: Transaction, job_ids: Sequence[JobId]) -> None:
+    """These jobs' wave has begun."""
+    await tx.execute(update(job).where(job.c.id.in_(job_ids)).values(released=True))
+
+
+async def end_unreleased(tx: Transaction, job_ids: Sequence[JobId], *, description: str, now: datetime) -> None:
+    """These jobs never begin; no device was touched."""
+    await tx.execute(
+        update(job)
+        .where(job.c.id.in_(job_ids), job.c.run_number == 0)
+        .values(active=False, status=JobStatus.CANCELLED, description=description, finished=now)
+    )
+
+
+async def begin_run(tx: Transaction, job_id: JobId, *, now: datetime) -> JobRecord:
+    """The job with its run number raised: earlier runs of it write nothing more."""
+    await tx.execute(
+        update(job)
+        .where(job.c.id == job_id, job.c.active)
+        .values(run_number=job.c.run_number + 1, status=JobStatus.RUNNING, run_after=None)
+    )
+    record = await get_job(tx, job_id)
+    await tx.execute(update(task).where(task.c.id == record.task_id, task.c.started.is_(None)).values(started=now))
+    return record
+
+
+async def raise_run_number(tx: Transaction, job_id: JobId) -> int:
+    """The next free run number, for a job without a live workflow."""
+    await tx.execute(update(job).where(job.c.id == job_id).values(run_number=job.c.run_number + 1))
+    return (await get_job(tx, job_id)).run_number
+
+
+async def guarded_update(tx: Transaction, record: JobRecord, **values: Any) -> None:
+    """Change the job's row if this run is still the current one; StandDown otherwise."""
+    changed = await tx.execute(
+        update(job).where(job.c.id == record.id, job.c.run_number == record.run_number, job.c.active).values(**values)
+    )
+    if changed.rowcount != 1:
+        raise StandDown(f"Another run of job {record.id} has begun; this one writes nothing more.")
+
+
+async def guard(tx: Transaction, record: JobRecord) -> None:
+    """StandDown unless this run is still the current one. Takes the row's lock."""
+    await guarded_update(tx, record, run_number=record.run_number)
+
+
+async def write_step(
+    tx: Transaction,
+    record: JobRecord,
+    name: str,
+    *,
+    kind: str,
+    state: str,
+    now: datetime,
+    undo: dict[str, Any] | None = None,
+    result: Any = None,
+    detail: str = "",
+) -> None:
+    """The step's row is as given. An undo that was recorded before stays: the first one knew the device untouched."""
+    await guard(tx, record)
+    where = (job_step.c.job_id == record.id) & (job_step.c.name == name)
+    before = (await tx.execute(select(job_step).where(where))).one_or_none()
+    values: dict[str, Any] = {"kind": kind, "state": state, "result": result, "detail": detail, "at": now}
+    if before is None:
+        await tx.execute(insert(job_step).values(job_id=record.id, name=name, undo=undo, **values))
+        return
+    if before.undo is None or before.state == "undone":
+        values["undo"] = undo
+    await tx.execute(update(job_step).where(where).values(**values))
+
+
+async def mark_step(tx: Transaction, record: JobRecord, name: str, *, state: str, detail: str, now: datetime) -> None:
+    """State and detail change; undo and result stay."""
+    await guard(tx, record)
+    await tx.execute(
+        update(job_step)
+        .where(job_step.c.job_id == record.id, job_step.c.name == name)
+        .values(state=state, detail=detail, at=now)
+    )
+
+
+async def drop_undos(tx: Transaction, record: JobRecord) -> None:
+    """No undo after this point."""
+    await guard(tx, record)
+    await tx.execute(update(job_step).where(job_step.c.job_id == record.id).values(undo=None))
+
+
+async def cancel_task(tx: Transaction, task_id: TaskId) -> None:
+    """The mark that jobs read between their steps."""
+    await get_task(tx, task_id)
+    await tx.execute(update(task).where(task.c.id == task_id, task.c.finished.is_(None)).values(cancelled=True))
+
+
+async def finish_task(tx: Transaction, task_id: TaskId, *, now: datetime) -> None:
+    await tx.execute(update(task).where(task.c.id == task_id, task.c.finished.is_(None)).values(finished=now))
+
+
+async def stop_task(tx: Transaction, task_id: TaskId, *, reason: str) -> None:
+    await tx.execute(update(task).where(task.c.id == task_id, task.c.stopped.is_(None)).values(stopped=reason))
+
+
+async def learn(tx: Transaction, device: Device, *, key_origin: str, reason: str, now: datetime) -> None:
+    """What worked for this model and firmware is remembered."""
+    key = (learned.c.model == device.model) & (learned.c.firmware == device.firmware)
+    values = {"key_origin": key_origin, "reason": reason, "at": now}
+    if (await tx.execute(update(learned).where(key).values(**values))).rowcount == 0:
+        await tx.execute(insert(learned).values(model=device.model, firmware=device.firmware, **values))
+
+
+async def learned_key_origin(tx: Transaction, device: Device) -> tuple[str, str] | None:
+    """(key origin, reason) that worked last for this model and firmware."""
+    query = select(learned.c.key_origin, learned.c.reason).where(
+        learned.c.model == device.model, learned.c.firmware == device.firmware
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else (row.key_origin, row.reason)
+
+
+async def instance(tx: Transaction, *, candidate: str, now: datetime) -> str:
+    """This installation's name, part of every alias; `candidate` becomes it the first time."""
+    row = (await tx.execute(select(installation.c.instance))).one_or_none()
+    if row is not None:
+        return str(row.instance)
+    await tx.execute(insert(installation).values(id=1, instance=candidate, created=now))
+    return candidate
+
+
+def _task(row: Row[Any]) -> TaskRecord:
+    return TaskRecord(**{**row._mapping, "action": TaskAction(row.action), "cancelled": bool(row.cancelled)})
+
+
+def _job(row: Row[Any]) -> JobRecord:
+    return JobRecord(**{**row._mapping, "status": JobStatus(row.status)})
+
+
+def _step(row: Row[Any]) -> StepRecord:
+    return StepRecord(row.name, row.kind, row.state, row.undo, row.result, row.detail, row.at)
