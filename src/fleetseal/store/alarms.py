@@ -1,0 +1,63 @@
+"""Conditions that hold now: one open alarm for each cause and object (ALM-TRUE)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from fleetseal.core.errors import NotFound
+from fleetseal.store.database import Transaction
+from fleetseal.store.schema import alarm
+
+
+@dataclass(frozen=True)
+class Alarm:
+    id: int
+    cause: str
+    object: str
+    severity: str
+    message: str
+    since: datetime
+    acknowledged: datetime | None
+
+
+async def raise_alarm(
+    tx: Transaction,
+    *,
+    now: datetime,
+    cause: str,
+    object: str,  # noqa: A002 - the word of the table and of the contract
+    severity: str,
+    message: str,
+) -> None:
+    """An alarm of this cause and object is open and says `message`. One that was open keeps its beginning."""
+    same = (alarm.c.cause == cause) & (alarm.c.object == object) & alarm.c.closed.is_(None)
+    changed = await tx.execute(update(alarm).where(same).values(severity=severity, message=message))
+    if changed.rowcount == 0:
+        await tx.execute(
+            insert(alarm).values(cause=cause, object=object, severity=severity, message=message, since=now)
+        )
+
+
+async def close_alarm(tx: Transaction, *, now: datetime, cause: str, object: str) -> None:  # noqa: A002 - as above
+    """No alarm of this cause and object is open."""
+    same = (alarm.c.cause == cause) & (alarm.c.object == object) & alarm.c.closed.is_(None)
+    await tx.execute(update(alarm).where(same).values(closed=now))
+
+
+async def acknowledge(tx: Transaction, alarm_id: int, *, now: datetime) -> None:
+    """Somebody has seen it; it stays open. Raises NotFound when no such alarm is open."""
+    same = (alarm.c.id == alarm_id) & alarm.c.closed.is_(None)
+    if (await tx.execute(update(alarm).where(same).values(acknowledged=now))).rowcount == 0:
+        raise NotFound(f"There is no open alarm {alarm_id}.")
+
+
+async def open_alarms(tx: Transaction) -> list[Alarm]:
+    """Oldest first."""
+    rows = await tx.execute(select(alarm).where(alarm.c.closed.is_(None)).order_by(alarm.c.since, alarm.c.id))
+    return [_alarm(row) for row in rows]
+
+
+def _alarm(row: Any) -> Alarm:
+    return Alarm(row.id, row.cause, row.object, row.severity, row.message, row.since, row.acknowledged)

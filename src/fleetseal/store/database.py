@@ -1,0 +1,184 @@
+"""One database: open, transactions, pragmas, migrations, and errors turned into ours.
+
+SQLite by default; the statements are SQLAlchemy Core, so that another URL works as well. Never hold a
+transaction across a device call.
+"""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+from sqlalchemy import Connection, event, inspect, select
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from fleetseal.core.errors import Conflict, StoreError
+
+Transaction: TypeAlias = AsyncConnection
+
+SCHEMA_REVISION = "0001"
+"""The newest migration. A database that says so is opened without loading the migration tool."""
+
+_BUSY_MILLISECONDS = 10_000
+
+
+class Database:
+    """An open database whose tables are those of `store/schema.py`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._write_lock = asyncio.Lock()
+        self._writer: asyncio.Task[Any] | None = None
+
+    @classmethod
+    async def open(cls, where: Path | str) -> Self:
+        """The database at a path, or at an SQLAlchemy URL, migrated to the newest revision.
+
+        Raises StoreError when it cannot be opened, is damaged, or was made by a newer version.
+        """
+        url = _url(where)
+        engine = create_async_engine(url)
+        event.listen(engine.sync_engine, "handle_error", _translate)
+        if url.get_backend_name() == "sqlite":
+            event.listen(engine.sync_engine, "connect", _set_pragmas)
+            event.listen(engine.sync_engine, "begin", _begin)
+        database = cls(engine)
+        try:
+            await database._migrate()
+        except BaseException:
+            await engine.dispose()
+            raise
+        return database
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """All writes in it are committed together, durably, when the block ends; none when it raises.
+
+        Raises StoreError when the storage refuses, Conflict when something must be unique and is not.
+        """
+        task = asyncio.current_task()
+        if self._writer is task:
+            raise RuntimeError("a transaction within a transaction would wait for itself")
+        async with self._write_lock:  # SQLite has one writer: waiting here is fair and costs no thread
+            self._writer = task
+            try:
+                async with self._engine.connect() as connection:
+                    await connection.execution_options(fleetseal_writes=True)
+                    async with connection.begin():
+                        yield connection
+            finally:
+                self._writer = None
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """One consistent view; nothing is written. May run beside a transaction."""
+        async with self._engine.connect() as connection, connection.begin() as transaction:
+            try:
+                yield connection
+            finally:
+                await transaction.rollback()
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _migrate(self) -> None:
+        async with self.reading() as tx:
+            if await tx.run_sync(_revision) == SCHEMA_REVISION:
+                return
+        async with self.transaction() as tx:
+            await tx.run_sync(_upgrade)
+
+
+def _url(where: Path | str) -> URL:
+    if isinstance(where, Path):
+        return URL.create("sqlite+aiosqlite", database=str(where))
+    return make_url(where)
+
+
+def _set_pragmas(connection: Any, record: object) -> None:
+    """STO-DURABLE. Transactions are begun by `_begin`, not by the sqlite3 module."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA synchronous=FULL")
+    if sys.platform == "darwin":
+        cursor.execute("PRAGMA fullfsync=ON")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """IMMEDIATE: a transaction that will write takes the lock first, so it never fails half-way for want of it."""
+    writes = connection.get_execution_options().get("fleetseal_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    from sqlalchemy import column, table
+
+    return connection.scalar(select(column("version_num")).select_from(table("alembic_version")))
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError("The database was made by a newer version of Fleetseal. Use that version.") from error
+
+
+# ---------------------------------------------------------------- errors
+
+_UNIQUE = {
+    "device.serial": "This device is in the inventory already.",
+    "device.address": "Another device of the inventory has this address and HTTPS port.",
+    "job.device_id": "Another task is at work on this device.",
+    "issuance.authority_id": "This serial number was used before.",
+    "device_key.spki_sha256": "This key was seen on another device.",
+    "authority.sha256": "This CA certificate is here already.",
+}
+
+_REFUSED = {
+    sqlite3.SQLITE_FULL: "The disk is full. Make room; work continues by itself.",
+    sqlite3.SQLITE_BUSY: "Another program keeps the database locked. Close it; work continues by itself.",
+    sqlite3.SQLITE_LOCKED: "Another program keeps the database locked. Close it; work continues by itself.",
+    sqlite3.SQLITE_READONLY: "The database or its directory is read-only. Give this user the right to write.",
+    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened. Check that its directory exists and can be written.",
+    sqlite3.SQLITE_PERM: "This user may not open the database file.",
+    sqlite3.SQLITE_IOERR: "The disk reports an error. Check it; the last change was not stored.",
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged. Restore a backup.",
+    sqlite3.SQLITE_NOTADB: "The file is not a database. Restore a backup, or choose another data directory.",
+}
+
+
+def _translate(context: ExceptionContext) -> Exception | None:
+    """What the storage said, as one of our errors; SQLAlchemy keeps the cause. Statements and values stay out of it."""
+    original = context.original_exception
+    if isinstance(context.sqlalchemy_exception, IntegrityError):
+        unique = "UNIQUE constraint failed: "
+        text = str(original)
+        if text.startswith(unique):
+            first = text.removeprefix(unique).split(",")[0].strip()
+            return Conflict(_UNIQUE.get(first, f"There is already such an entry ({first})."))
+        return StoreError(f"The database refused a change that breaks its rules: {text}.")
+    if isinstance(original, sqlite3.Error):
+        code = getattr(original, "sqlite_errorcode", None)
+        reason = _REFUSED.get(code & 0xFF) if isinstance(code, int) else None
+        return StoreError(reason or f"The database refused: {original}.")
+    if isinstance(context.sqlalchemy_exception, SQLAlchemyError):
+        return StoreError(f"The database refused: {type(original).__name__}.")
+    return None

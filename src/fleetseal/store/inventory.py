@@ -1,0 +1,149 @@
+"""The devices we know, and their logins."""
+
+import ipaddress
+import re
+from typing import Any, Final
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.engine import Row
+
+from fleetseal.core.errors import Conflict, NotFound
+from fleetseal.core.model import (
+    CertificateSource,
+    ConnectionPolicy,
+    Device,
+    DeviceId,
+    Generation,
+    Login,
+    Serial,
+    Support,
+    TrustLevel,
+)
+from fleetseal.core.secrets import Sealer
+from fleetseal.store.database import Transaction
+from fleetseal.store.schema import device, job
+
+_SHOWN_MATCHES: Final = 10
+
+
+async def add(tx: Transaction, **columns: Any) -> Device:
+    """A new row. Raises Conflict when serial, or address and HTTPS port, belong to another device."""
+    result = await tx.execute(insert(device).values(tags=[]).values(columns))
+    return await get(tx, DeviceId(result.inserted_primary_key[0]))  # type: ignore[index]  # there is one after one row
+
+
+async def get(tx: Transaction, device_id: DeviceId) -> Device:
+    row = (await tx.execute(select(device).where(device.c.id == device_id))).first()
+    if row is None:
+        raise NotFound(f"There is no device with the id {device_id}.")
+    return _device(row)
+
+
+async def every(tx: Transaction) -> list[Device]:
+    """All devices, in the order they were added."""
+    return [_device(row) for row in await tx.execute(select(device).order_by(device.c.id))]
+
+
+async def find(tx: Transaction, text: str) -> Device:
+    """The one device that `text` means: MAC in any common spelling, address, `address:port`, host name, or id.
+
+    Raises NotFound when there is none, Conflict, listing the matches, when there are several.
+    """
+    matches = [_device(row) for row in await tx.execute(select(device).where(_means(text)).order_by(device.c.id))]
+    if not matches:
+        raise NotFound(f"There is no device {text!r} in the inventory.")
+    if len(matches) > 1:
+        named = [f"{match.mac or 'no MAC'} at {match.address}:{match.https_port} (id {match.id})" for match in matches]
+        more = f" and {len(named) - _SHOWN_MATCHES} more" if len(named) > _SHOWN_MATCHES else ""
+        raise Conflict(f"{text!r} means {len(matches)} devices: {', '.join(named[:_SHOWN_MATCHES])}{more}. Name one.")
+    return matches[0]
+
+
+async def by_serial(tx: Transaction, serial: Serial) -> Device | None:
+    row = (await tx.execute(select(device).where(device.c.serial == serial))).first()
+    return None if row is None else _device(row)
+
+
+async def change(tx: Transaction, device_id: DeviceId, **columns: Any) -> Device:
+    """The row with these columns set. Raises NotFound; Conflict as `add` does."""
+    await tx.execute(update(device).where(device.c.id == device_id).values(columns))
+    return await get(tx, device_id)
+
+
+async def remove(tx: Transaction, device_id: DeviceId) -> None:
+    """The device is forgotten. Certificates issued to it stay on record (ISS-RECORDED)."""
+    if (await tx.execute(delete(device).where(device.c.id == device_id))).rowcount == 0:
+        raise NotFound(f"There is no device with the id {device_id}.")
+
+
+async def login(tx: Transaction, sealer: Sealer, device_id: DeviceId) -> Login | None:
+    """The stored login, also when the device refused it before: compare `password_refused_version`."""
+    columns = (device.c.username, device.c.password_sealed, device.c.password_version)
+    row = (await tx.execute(select(*columns).where(device.c.id == device_id))).first()
+    if row is None or row.password_sealed is None:
+        return None
+    password = sealer.open(
+        row.password_sealed, table="device", row=device_id, column="password", version=row.password_version
+    )
+    return Login(row.username, password.decode())
+
+
+async def set_login(tx: Transaction, sealer: Sealer, device_id: DeviceId, login: Login) -> Device:
+    """The login is stored, sealed, under a new version: a refusal of the old one no longer counts."""
+    version = (await get(tx, device_id)).password_version + 1
+    sealed = sealer.seal(login.password.encode(), table="device", row=device_id, column="password", version=version)
+    return await change(tx, device_id, username=login.username, password_sealed=sealed, password_version=version)
+
+
+async def active_tasks(tx: Transaction) -> dict[DeviceId, int]:
+    """The task that is at work on each device that has one."""
+    rows = await tx.execute(select(job.c.device_id, job.c.task_id).where(job.c.active))
+    return {DeviceId(row.device_id): row.task_id for row in rows}
+
+
+def serial_of(text: str) -> Serial | None:
+    """The serial that a MAC address or serial in any common spelling means; None when it is neither."""
+    compact = re.sub(r"[:\-. ]", "", text.strip()).upper()
+    return Serial(compact) if re.fullmatch(r"[0-9A-F]{12}", compact) else None
+
+
+def canonical_host(text: str) -> str:
+    """An address in its one spelling (RFC 5952, no brackets), or a host name in lower case without trailing dot."""
+    host = text.strip()
+    try:
+        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return host.rstrip(".").lower()
+
+
+def _means(text: str) -> Any:
+    host = canonical_host(text)
+    conditions = [device.c.address == host, device.c.host_name == host]
+    serial = serial_of(text)
+    if serial is not None:
+        conditions.append(device.c.serial == serial)
+    if re.fullmatch(r"[0-9]{1,9}", text.strip()):
+        conditions.append(device.c.id == int(text))
+    with_port = re.fullmatch(r"(\[[^\]]+\]|[^:]+):([0-9]{1,5})", text.strip())
+    if with_port:
+        port = int(with_port[2])
+        here = or_(device.c.address == canonical_host(with_port[1]), device.c.host_name == canonical_host(with_port[1]))
+        conditions.append(here & or_(device.c.https_port == port, device.c.http_port == port))
+    return or_(*conditions)
+
+
+def _device(row: Row[Any]) -> Device:
+    values = dict(row._mapping)
+    values.pop("password_sealed")
+    return Device(
+        **{
+            **values,
+            "tags": tuple(row.tags),
+            "entries": tuple(row.entries),
+            "generation": row.generation and Generation(row.generation),
+            "support": Support(row.support),
+            "trust_level": TrustLevel(row.trust_level),
+            "policy": row.policy and ConnectionPolicy(row.policy),
+            "served_source": row.served_source and CertificateSource(row.served_source),
+        }
+    )
