@@ -87,6 +87,8 @@ class DeviceFacts:
     rest_base: str | None = None  # e.g. /config/rest/cert/v1
     keystores: tuple[Keystore, ...] = ()
     administrator: bool | None = None  # None: not logged in
+    http_port: int | None = None  # as the device itself has it; None: not read
+    https_port: int | None = None
 
 
 # ---------------------------------------------------------------- how far we believe it
@@ -347,6 +349,7 @@ class Device:
     entries: tuple[dict[str, object], ...]
     added: datetime
     last_seen: datetime | None
+    plain_accepted: bool = False  # a person accepted that it shows nothing (trust_level `plain`)
 
     @property
     def endpoint(self) -> Endpoint:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetseal.core.config import Settings
+from fleetseal.core.config import Settings, Sources
 from fleetseal.core.runtime import Clock, Rng
 from fleetseal.core.secrets import Sealer
 from fleetseal.devices.driver import Connector
@@ -21,3 +21,4 @@ class Services:
     sealer: Sealer  # secrets.key: device credentials
     vault: Vault  # signer.key and open CA keys; the only holder of key objects
     connect: Callable[[Settings], Connector]  # a connector under the settings as they are now
+    sources: Sources  # environment and settings file; `operations.settings.current` adds the database

@@ -80,6 +80,7 @@ device = Table(
     Column("trust_level", String(16), nullable=False, default="none"),
     Column("trust_pin", LargeBinary),  # SHA-256 of the certificate; with `first use` and `pinned`
     Column("ever_anchored", Boolean, nullable=False, default=False),
+    Column("plain_accepted", Boolean, nullable=False, default=False),  # `plain` at a person's word
     Column("identity_problem", Text),  # not null: Identity changed, and why
     Column("trust_problem", Text),  # not null: Certificate not trusted, and why
     Column("reachable", Boolean, nullable=False, default=True),

@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("trust_level", sa.String(length=16), nullable=False),
         sa.Column("trust_pin", sa.LargeBinary(), nullable=True),
         sa.Column("ever_anchored", sa.Boolean(), nullable=False),
+        sa.Column("plain_accepted", sa.Boolean(), nullable=False),
         sa.Column("identity_problem", sa.Text(), nullable=True),
         sa.Column("trust_problem", sa.Text(), nullable=True),
         sa.Column("reachable", sa.Boolean(), nullable=False),

@@ -1,0 +1,59 @@
+"""Settings as use cases read and change them."""
+
+from typing import Any
+
+from fleetseal.core import config
+from fleetseal.core.config import Settings
+from fleetseal.operations.services import Services
+from fleetseal.store import audit
+from fleetseal.store import settings as store
+from fleetseal.store.database import Transaction
+
+
+async def current(services: Services, tx: Transaction) -> Settings:
+    """The settings in force. Raises InvalidInput when a stored or given value is not allowed (any more)."""
+    return services.sources.settings(await store.stored(tx))
+
+
+async def list_(services: Services) -> list[dict[str, Any]]:
+    """Every setting: `{"key","value","default","source","allowed","help"}`; `source` says where the value is from."""
+    async with services.database.reading() as tx:
+        stored = await store.stored(tx)
+    settings = services.sources.settings(stored)
+    return [
+        {
+            "key": key,
+            "value": _json(getattr(settings, definition.attribute)),
+            "default": _json(definition.default),
+            "source": services.sources.origin(key, stored),
+            "allowed": definition.kind.allowed,
+            "help": definition.help,
+        }
+        for key, definition in config.DEFINITIONS.items()
+    ]
+
+
+async def get(services: Services, key: str) -> dict[str, Any]:
+    """One member of `list_`. Raises InvalidInput, naming all keys, when there is no such setting."""
+    config.definition_of(key)
+    return next(entry for entry in await list_(services) if entry["key"] == key)
+
+
+async def set_(services: Services, *, actor: str, key: str, value: str) -> dict[str, Any]:
+    """The value is stored, and audited. It is in force unless the environment says otherwise: `source` tells.
+
+    Raises InvalidInput, naming what is allowed; nothing is stored then.
+    """
+    text = config.show(config.parse(key, value))
+    now = services.clock.now()
+    async with services.database.transaction() as tx:
+        before = (await store.stored(tx)).get(key)
+        await store.put(tx, key, text, now=now)
+        await audit.record(
+            tx, now=now, actor=actor, action="settings set", object=key, detail={"value": text, "before": before}
+        )
+    return await get(services, key)
+
+
+def _json(value: config.Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value
