@@ -1,0 +1,301 @@
+"""The only place where CA keys are open: keep them, open them, sign with them (SEC-CA-APART).
+
+Signing is two acts: `prepare` builds and lints the content with a filler signature and gives a ticket; `issue` takes
+that ticket, once, and signs exactly these bytes.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from fleetseal.core.errors import IssuanceRefused, Locked, StoreError
+from fleetseal.core.runtime import Rng
+from fleetseal.core.secrets import Sealer, Secret, load_or_create_key, write_private
+from fleetseal.pki import keys
+from fleetseal.pki.builder import build, build_request
+from fleetseal.pki.content import Content, Signer
+from fleetseal.pki.keys import PrivateKey, PublicKey
+from fleetseal.pki.lint import require
+
+
+class Ticket:
+    """One content, linted, that one issuer may sign once. Only `Issuer.prepare` makes one."""
+
+    __slots__ = ("_issuer", "_unsigned", "tbs")
+
+    def __init__(self, issuer: "Issuer", unsigned: x509.CertificateBuilder, tbs: bytes) -> None:
+        self._issuer = issuer
+        self._unsigned: x509.CertificateBuilder | None = unsigned
+        self.tbs = tbs
+
+    def _take(self, issuer: "Issuer") -> x509.CertificateBuilder:
+        if self._issuer is not issuer or self._unsigned is None:
+            raise IssuanceRefused(
+                "This ticket was used before, or is for another CA. Nothing was signed.", rule="ISS-ONCE"
+            )
+        unsigned, self._unsigned = self._unsigned, None
+        return unsigned
+
+
+class Issuer:
+    """A CA key that is open, with the certificates it signs under; `signer` is None for a root that signs itself."""
+
+    def __init__(self, key: PrivateKey, signer: Signer | None) -> None:
+        self._key = key
+        self.signer = signer
+
+    def __repr__(self) -> str:
+        return "Issuer(…)"
+
+    def prepare(self, content: Content) -> Ticket:
+        """The content as it will be signed, linted. Raises IssuanceRefused with the rule it breaks."""
+        if self.signer is None and keys.spki(self._key.public_key()) != content.spki:
+            raise IssuanceRefused("A root signs its own key only. Nothing was signed.", rule="issuer")
+        unsigned, tbs = _unsigned(content, self.signer, self._key.public_key())
+        return Ticket(self, unsigned, tbs)
+
+    def issue(self, ticket: Ticket) -> bytes:
+        """The certificate (DER). Raises IssuanceRefused when the ticket is not ours or was used."""
+        unsigned = ticket._take(self)
+        certificate = unsigned.sign(self._key, keys.signature_hash(self._key.public_key()))
+        if certificate.tbs_certificate_bytes != ticket.tbs:
+            raise IssuanceRefused("What was signed is not what was prepared; it is discarded.", rule="ISS-LINTED")
+        return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def to_be_signed(content: Content, signer: Signer | None) -> bytes:
+    """The bytes a signature will cover, linted; needs no key. Raises IssuanceRefused as `Issuer.prepare` does."""
+    if signer is None:
+        public_key: Any = serialization.load_der_public_key(content.spki)
+    else:
+        public_key = signer.certificate.public_key()
+    return _unsigned(content, signer, public_key)[1]
+
+
+def _unsigned(content: Content, signer: Signer | None, key: PublicKey) -> tuple[x509.CertificateBuilder, bytes]:
+    builder = build(content, signer)
+    filler = _FillerRsa(key) if isinstance(key, rsa.RSAPublicKey) else _FillerEc(key)
+    certificate = builder.sign(filler, keys.signature_hash(key))
+    require(certificate, content, signer)
+    return builder, certificate.tbs_certificate_bytes
+
+
+# ---------------------------------------------------------------- keeping keys
+
+
+class Sealing(StrEnum):
+    """What opens a key file."""
+
+    PASSPHRASE = "passphrase"  # noqa: S105 - a word, not a secret
+    SIGNER = "signer"
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """Where the key of a CA lies: `DATA/ca/<name>.key`. `remembered`: its passphrase lies beside it."""
+
+    name: str
+    sealing: Sealing
+    remembered: bool = False
+
+
+class NewKey:
+    """A CA key not kept yet. The vault alone looks inside."""
+
+    __slots__ = ("_key", "kind", "name", "spki")
+
+    def __init__(self, key: PrivateKey) -> None:
+        self._key = key
+        self.spki = keys.spki(key.public_key())
+        self.kind = keys.describe(key.public_key())
+        self.name = keys.spki_sha256(self.spki)[:32]
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.name})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not written anywhere")
+
+    def request(self, common_name: str, organization: str | None) -> bytes:
+        """A PKCS#10 request (DER) for a CA certificate."""
+        return build_request(self._key, common_name, organization)
+
+    def issuer(self, signer: Signer | None) -> Issuer:
+        """Signs with the key as it is in memory; for the ceremony that makes it."""
+        return Issuer(self._key, signer)
+
+
+class Vault:
+    """The CA keys of one data directory. Key objects are loaded once: an RSA key takes 30 ms and more."""
+
+    def __init__(self, data: Path, rng: Rng) -> None:
+        self._folder = data / "ca"
+        self._signer_key = data / "signer.key"
+        self._rng = rng
+        self._open: dict[str, PrivateKey] = {}
+        self._issuers: dict[tuple[str, str], Issuer] = {}
+
+    def __repr__(self) -> str:
+        return f"Vault({len(self._open)} open)"
+
+    def generate(self, kind: str) -> NewKey:
+        """A new key, e.g. `rsa-3072`; takes seconds for large RSA keys."""
+        return NewKey(keys.generate(kind))
+
+    def adopt(self, data: bytes, passphrase: Secret | None) -> NewKey:
+        """A key brought from outside. Raises Locked, InvalidInput, as `keys.load` does."""
+        return NewKey(keys.load(data, passphrase))
+
+    def keep(self, key: NewKey, file: KeyFile, passphrase: Secret | None = None) -> None:
+        """The key file, and with `remembered` its passphrase, are on disk. Raises StoreError.
+
+        With a passphrase the key file is sealed by it alone; without, by signer.key, and opens unattended.
+        """
+        pkcs8 = keys.to_pkcs8(key._key)
+        if file.sealing is Sealing.SIGNER:
+            write_private(self._path(file), self._seal(pkcs8, file, "key"))
+            return
+        if passphrase is None:
+            raise ValueError("a key sealed by a passphrase needs one")
+        write_private(self._path(file), keys.to_encrypted_pem(pkcs8, passphrase, self._rng))
+        if file.remembered:
+            self._remember(file, passphrase)
+
+    def discard(self, file: KeyFile) -> None:
+        """The key is gone: from memory and from disk."""
+        self.lock(file)
+        try:
+            self._path(file).unlink(missing_ok=True)
+            self._passphrase_path(file).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"The key file {self._path(file)} cannot be removed: {error.strerror}.") from error
+
+    def unlock(self, file: KeyFile, passphrase: Secret) -> None:
+        """The key is open until `lock` or the end of the process. Raises Locked when the passphrase is wrong."""
+        if file.sealing is Sealing.SIGNER:
+            self._load(file)
+            return
+        self._open[file.name] = keys.load(self._read(self._path(file)), passphrase)
+
+    def lock(self, file: KeyFile) -> None:
+        self._open.pop(file.name, None)
+        self._issuers = {known: issuer for known, issuer in self._issuers.items() if known[0] != file.name}
+
+    def is_open(self, file: KeyFile) -> bool:
+        """Whether `issuer` would give one now, with no person at hand."""
+        if file.name in self._open:
+            return True
+        unattended = file.sealing is Sealing.SIGNER or (file.remembered and self._passphrase_path(file).exists())
+        return unattended and self._signer_key.exists() and self._path(file).exists()
+
+    def issuer(self, file: KeyFile, signer: Signer) -> Issuer:
+        """The issuer of this key under this certificate.
+
+        Raises Locked when a person must unlock it, StoreError when the file is missing, altered or another key.
+        """
+        known = (file.name, signer.sha256)
+        if known not in self._issuers:
+            key = self._load(file)
+            if key.public_key() != signer.certificate.public_key():
+                raise StoreError(f"The key file {self._path(file)} does not belong to the CA certificate. Restore it.")
+            self._issuers[known] = Issuer(key, signer)
+        return self._issuers[known]
+
+    def _load(self, file: KeyFile) -> PrivateKey:
+        if file.name not in self._open:
+            content = self._read(self._path(file))
+            if file.sealing is Sealing.SIGNER:
+                key = keys.load(self._unseal(content, file, "key"))
+            elif file.remembered:
+                sealed = self._read(self._passphrase_path(file))
+                key = keys.load(content, Secret(self._unseal(sealed, file, "passphrase").decode()))
+            else:
+                raise Locked('The CA key is locked. Give --passphrase-file, or unlock it: "fleetseal ca unlock".')
+            self._open[file.name] = key
+        return self._open[file.name]
+
+    def _remember(self, file: KeyFile, passphrase: Secret) -> None:
+        write_private(self._passphrase_path(file), self._seal(passphrase.reveal().encode(), file, "passphrase"))
+
+    def _seal(self, secret: bytes, file: KeyFile, what: str) -> bytes:
+        return self._sealer().seal(secret, table="ca", row=file.name, column=what, version=1)
+
+    def _unseal(self, sealed: bytes, file: KeyFile, what: str) -> bytes:
+        if not self._signer_key.exists():
+            raise Locked(f"{self._signer_key} is missing: this computer cannot sign. Restore it from a backup.")
+        return self._sealer().open(sealed, table="ca", row=file.name, column=what, version=1)
+
+    def _sealer(self) -> Sealer:
+        return Sealer(load_or_create_key(self._signer_key, self._rng), self._rng, purpose="fleetseal ca key")
+
+    def _path(self, file: KeyFile) -> Path:
+        return self._folder / f"{file.name}.key"
+
+    def _passphrase_path(self, file: KeyFile) -> Path:
+        return self._folder / f"{file.name}.passphrase"
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StoreError(
+                f"The key file {path} cannot be read: {error.strerror}. Restore it from a backup."
+            ) from error
+
+
+# ---------------------------------------------------------------- filler
+
+
+class _Filler:
+    """Looks like the issuer's private key to the certificate builder; its signature is filler, so that what will be
+    signed can be linted without signing."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError("a filler key has no private part")
+
+    decrypt = exchange = private_numbers = private_bytes = _refuse
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+class _FillerRsa(_Filler, rsa.RSAPrivateKey):
+    def __init__(self, key: rsa.RSAPublicKey) -> None:
+        self._key = key
+
+    @property
+    def key_size(self) -> int:
+        return self._key.key_size
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        return self._key
+
+    def sign(self, data: bytes, padding: Any, algorithm: Any) -> bytes:
+        return bytes(self._key.key_size // 8)
+
+
+class _FillerEc(_Filler, ec.EllipticCurvePrivateKey):
+    def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
+        self._key = key
+
+    @property
+    def key_size(self) -> int:
+        return self._key.key_size
+
+    @property
+    def curve(self) -> ec.EllipticCurve:
+        return self._key.curve
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        return self._key
+
+    def sign(self, data: Any, signature_algorithm: Any) -> bytes:
+        return bytes.fromhex("3006020101020101")
