@@ -1,0 +1,1 @@
+"""Durable execution: who runs what, when (engine), and the record of what happened (run)."""

@@ -22,3 +22,4 @@ class Services:
     vault: Vault  # signer.key and open CA keys; the only holder of key objects
     connect: Callable[[Settings], Connector]  # a connector under the settings as they are now
     sources: Sources  # environment and settings file; `operations.settings.current` adds the database
+    failpoint: Callable[[str], None] = lambda _: None  # told where a crash would matter; crash tests end there
