@@ -139,6 +139,17 @@ def verify_server(
     return _ders(chain)
 
 
+def chains_to(
+    leaf: bytes, *, intermediates: Iterable[bytes], anchors: Iterable[bytes], name: str, at: datetime
+) -> bool:
+    """Whether `verify_server` would accept it."""
+    try:
+        verify_server(leaf, intermediates, anchors=anchors, name=name, at=at)
+    except (TrustFailure, InvalidInput):
+        return False
+    return True
+
+
 def verify_client(
     leaf: bytes, intermediates: Iterable[bytes], *, anchors: Iterable[bytes], at: datetime
 ) -> tuple[bytes, ...]:

@@ -1,5 +1,7 @@
 """Certificate requests. A device's request tells us one thing: its public key (ISS-NAMES-FROM-INVENTORY)."""
 
+from dataclasses import dataclass
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -24,8 +26,15 @@ _HASHES: dict[x509.ObjectIdentifier, hashes.HashAlgorithm] = {
 }
 
 
-def judge(der: bytes) -> bytes:
-    """The SubjectPublicKeyInfo of a PKCS#10 request whose key signed it and is strong; nothing else of it is used.
+@dataclass(frozen=True)
+class ProvedKey:
+    """The public key (SubjectPublicKeyInfo DER) of a request that was signed with it."""
+
+    spki: bytes
+
+
+def judge(der: bytes) -> ProvedKey:
+    """The key of a PKCS#10 request whose key signed it and is strong; nothing else of it is used.
 
     Raises IssuanceRefused: `csr-malformed`, `ISS-KEY-PROVED` (signature), or a rule of `keys.judge`.
     """
@@ -42,7 +51,7 @@ def judge(der: bytes) -> bytes:
         raise IssuanceRefused(
             "The certificate request is not signed with its own key; nothing was signed.", rule="ISS-KEY-PROVED"
         )
-    return keys.spki(judged)
+    return ProvedKey(keys.spki(judged))
 
 
 def _proved(key: PublicKey, request: x509.CertificateSigningRequest, algorithm: hashes.HashAlgorithm) -> bool:

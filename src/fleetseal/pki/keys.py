@@ -38,12 +38,6 @@ def generate(kind: KeyType | str) -> PrivateKey:
     return rsa.generate_private_key(_EXPONENT, _RSA_BITS[kind])
 
 
-def generate_pair(kind: KeyType) -> tuple[bytes, bytes]:
-    """A new leaf key made here: (PKCS#8 DER, SubjectPublicKeyInfo DER)."""
-    key = generate(kind)
-    return to_pkcs8(key), spki(key.public_key())
-
-
 def load(data: bytes, passphrase: Secret | None = None) -> PrivateKey:
     """A private key from PKCS#8, PKCS#1 or SEC1, PEM or DER.
 
@@ -80,6 +74,18 @@ def to_pkcs8(key: PrivateKey) -> bytes:
     """PKCS#8 DER, unencrypted; for memory only."""
     return key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_spki(key: PrivateKey) -> bytes:
+    """SubjectPublicKeyInfo DER of the public half."""
+    return spki(key.public_key())
+
+
+def to_traditional(pkcs8: bytes) -> bytes:
+    """The same key, DER, as older firmware takes it: PKCS#1 (RSA) or SEC1 (EC); for memory only."""
+    return load(pkcs8).private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
 
 
@@ -148,6 +154,10 @@ def judge_key(key: object) -> PublicKey:
             "The RSA key is made of two close primes: its generator is broken.", rule="key-close-primes"
         )
     return key
+
+
+WEAK_KEY_RULES: Final = frozenset({"key-type", "key-size", "key-exponent", "key-small-factor", "key-close-primes"})
+"""Rules of IssuanceRefused that say: this key is too weak; another one may do."""
 
 
 def _product_of_primes(limit: int) -> int:
