@@ -1,0 +1,100 @@
+"""What both generations share: the web server's binding (`aweb`, still the only way on 12.11) and the clock."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from fleetseal.core.errors import NotFound, NotSupported, TrustFailure
+from fleetseal.core.model import Alias, DeviceFacts, HttpsState
+from fleetseal.devices.axis import identity, wire_cgi, wire_json, wire_rest, wire_soap
+from fleetseal.devices.transport import Transport
+
+_CLOCK_TOLERANCE = 30.0
+"""Seconds; a summer-time shift is larger."""
+
+
+class AxisDriver:
+    """Reads and writes through one transport; keeps no state but what the probe found."""
+
+    def __init__(self, transport: Transport, facts: DeviceFacts) -> None:
+        self._transport = transport
+        self._facts = facts
+
+    async def facts(self) -> DeviceFacts:
+        known = await identity.know(self._transport, identity.Stranger(None, None))
+        return replace(
+            self._facts,
+            model=known.facts.model,
+            product_type=known.facts.product_type,
+            firmware=known.facts.firmware,
+            host_name=known.facts.host_name,
+            clock_offset=self._transport.clock_offset,
+        )
+
+    async def https(self) -> HttpsState:
+        """An empty cipher list is filled from the parameters, so that it can be sent back whole (device-api 6.4)."""
+        state = await self._transport.ask(wire_soap.get_https())
+        if state.ciphers:
+            return state
+        parameters = await self._transport.ask(wire_cgi.list_parameters("HTTPS.Ciphers"))
+        ciphers = tuple(name for name in parameters.get("HTTPS.Ciphers", "").split(":") if name)
+        return replace(state, ciphers=ciphers)
+
+    async def set_https(self, state: HttpsState) -> None:
+        await self._transport.ask(wire_soap.set_https(state))
+
+    async def clock(self) -> datetime:
+        try:
+            return await self._transport.ask(wire_json.get_date_time())
+        except NotSupported:
+            pass
+        base = await self._time_api()
+        if base is not None:
+            return await self._transport.ask(wire_rest.get_time(base))
+        now, _ = await self._transport.ask(wire_soap.get_date_time())
+        return now
+
+    async def set_clock(self, now: datetime) -> None:
+        try:
+            await self._transport.ask(wire_json.set_date_time(now))
+        except NotSupported:
+            base = await self._time_api()
+            if base is not None:
+                await self._transport.ask(wire_rest.set_time(base, now))
+            else:
+                await self._set_local(now)
+
+    async def _set_local(self, now: datetime) -> None:
+        """`date.cgi` takes local time. Whether summer time holds is known only when the date is about right:
+        a second pass corrects the first."""
+        for _ in range(2):
+            utc, local = await self._transport.ask(wire_soap.get_date_time())
+            if abs((utc - now).total_seconds()) < _CLOCK_TOLERANCE:
+                return
+            if local is None:
+                raise NotSupported("The device does not tell its time zone, so its clock cannot be set.")
+            shift = local - utc.replace(tzinfo=None)
+            await self._transport.ask(wire_cgi.set_date(now.replace(tzinfo=None) + shift))
+
+    async def _time_api(self) -> str | None:
+        try:
+            return (await self._transport.ask(wire_rest.discover())).get("time")
+        except NotSupported:
+            return None
+
+    async def _used(self) -> frozenset[Alias]:
+        """Aliases bound to the web server, or reported as used by it."""
+        state = await self._transport.ask(wire_soap.get_https())
+        used = set() if state.alias is None else {state.alias}
+        try:
+            status = await self._transport.ask(wire_soap.get_certificates_status())
+        except NotSupported:
+            status = {}
+        return frozenset(used | {alias for alias, active in status.items() if active})
+
+    def _refuse_plain_http(self) -> None:
+        if not self._transport.encrypted:
+            raise TrustFailure("A private key is never sent over plain HTTP. Nothing was sent.")
+
+
+def not_there(alias: Alias) -> NotFound:
+    return NotFound(f"The device has no entry “{alias}”.")

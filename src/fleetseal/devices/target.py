@@ -1,0 +1,30 @@
+"""Where a device may be dialled (INP-NO-REDIRECT): a name is resolved once, and some addresses never."""
+
+import asyncio
+import ipaddress
+import socket
+
+from fleetseal.core.errors import InvalidInput, Unreachable
+
+_METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254")))
+_BROADCAST = ipaddress.ip_address("255.255.255.255")
+
+
+async def resolve(host: str) -> str:
+    """The one address to dial for this address or host name.
+
+    Raises Unreachable when the name is not known, InvalidInput when the address can be no device's.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise Unreachable(f"The name {host} has no address.") from error
+        address = ipaddress.ip_address(found[0][4][0])
+    judged = getattr(address, "ipv4_mapped", None) or address
+    if judged.is_unspecified or judged.is_multicast or judged == _BROADCAST or judged in _METADATA:
+        raise InvalidInput(f"{address} cannot be the address of a device. Nothing was sent.")
+    return str(address)
