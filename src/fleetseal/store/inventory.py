@@ -17,11 +17,12 @@ from fleetseal.core.model import (
     Login,
     Serial,
     Support,
+    TaskId,
     TrustLevel,
 )
 from fleetseal.core.secrets import Sealer
 from fleetseal.store.database import Transaction
-from fleetseal.store.schema import device, job
+from fleetseal.store.schema import device, issuance, job
 
 _SHOWN_MATCHES: Final = 10
 
@@ -95,10 +96,20 @@ async def set_login(tx: Transaction, sealer: Sealer, device_id: DeviceId, login:
     return await change(tx, device_id, username=login.username, password_sealed=sealed, password_version=version)
 
 
-async def active_tasks(tx: Transaction) -> dict[DeviceId, int]:
+async def active_tasks(tx: Transaction) -> dict[DeviceId, TaskId]:
     """The task that is at work on each device that has one."""
     rows = await tx.execute(select(job.c.device_id, job.c.task_id).where(job.c.active))
-    return {DeviceId(row.device_id): row.task_id for row in rows}
+    return {DeviceId(row.device_id): TaskId(row.task_id) for row in rows}
+
+
+async def issued_origins(tx: Transaction) -> dict[str, str]:
+    """Where the key of each certificate that we issued to a device was made, by the certificate's SHA-256 (hex)."""
+    rows = await tx.execute(
+        select(issuance.c.sha256, issuance.c.origin).where(
+            issuance.c.sha256.is_not(None), issuance.c.purpose == "https"
+        )
+    )
+    return {row.sha256: row.origin for row in rows}
 
 
 def serial_of(text: str) -> Serial | None:

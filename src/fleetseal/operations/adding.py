@@ -1,0 +1,193 @@
+"""A person adopts what answers at an address: who it is, where it is dialled, and its row."""
+
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import Conflict, DeviceError, InvalidInput
+from fleetseal.core.model import Device, DeviceFacts, DeviceId, Endpoint, Login
+from fleetseal.devices.driver import Connector, Sight
+from fleetseal.operations.contact import look_again, names_itself, refresh_device
+from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.services import Services
+from fleetseal.pki import names
+from fleetseal.store import audit, inventory
+from fleetseal.store.database import Transaction
+
+
+@dataclass(frozen=True)
+class Ports:
+    """As typed; None: find out."""
+
+    http: int | None = None
+    https: int | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    host: str
+    port: int | None  # typed behind the address: HTTPS if it answers TLS, else HTTP
+    ports: Ports
+
+    @property
+    def shown(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def first(self) -> Endpoint:
+        """Where to look first: a port of unknown kind is tried for both."""
+        return Endpoint(self.host, self.ports.http or self.port or 80, self.ports.https or self.port or 443)
+
+    def typed(self, sight: Sight) -> Ports:
+        """The ports at a person's word, once `sight` of `first` tells what the port behind the address speaks."""
+        if self.port is None:
+            return self.ports
+        if sight.https or not sight.http:
+            return Ports(self.ports.http, self.ports.https or self.port)
+        return Ports(self.ports.http or self.port, self.ports.https)
+
+
+@dataclass(frozen=True)
+class Adding:
+    services: Services
+    settings: Settings
+    connector: Connector
+    actor: str
+    login: Login | None
+    site: str
+
+    async def one(self, target: Target) -> Row:
+        try:
+            sight = await self.connector.look(target.first)
+            if not names_itself(sight):
+                return _result(target, "failed", message=f"What answers at {target.shown} is not an Axis device.")
+            typed = target.typed(sight)
+            endpoint, sight = await self._settle(target, typed, sight)
+            async with self.services.database.transaction() as tx:
+                known = None if sight.serial is None else await inventory.by_serial(tx, sight.serial)
+                device = known or await self._insert(tx, endpoint, sight)
+        except (DeviceError, InvalidInput, Conflict) as error:
+            return _result(target, "failed", message=error.message)
+        if known is not None:
+            return await self._result(target, "known", known.id)
+        outcome = await look_again(self.services, device.id, sight=sight)
+        if outcome.facts is not None:
+            await self._follow_ports(typed, outcome.device, outcome.facts)
+        return await self._result(target, "added", device.id)
+
+    async def _settle(self, target: Target, typed: Ports, sight: Sight) -> tuple[Endpoint, Sight]:
+        """Where the device is dialled, and what it shows there. A port that nobody typed is tried at its usual place,
+        and taken if this same device answers: behind one address there may be many."""
+        usual = Endpoint(target.host, typed.http or 80, typed.https or 443)
+        if usual == target.first:
+            return usual, sight
+        try:
+            again = await self.connector.look(usual)
+        except DeviceError:
+            return target.first, sight
+        return (usual, again) if again.serial == sight.serial and _more(again, sight) else (target.first, sight)
+
+    async def _follow_ports(self, typed: Ports, device: Device, facts: DeviceFacts) -> None:
+        """The row holds the ports that the device tells of itself, where none was typed and this device answers."""
+        told = replace(
+            device.endpoint,
+            http_port=typed.http or facts.http_port or device.http_port,
+            https_port=typed.https or facts.https_port or device.https_port,
+        )
+        if told == device.endpoint:
+            return
+        try:
+            sight = await self.connector.look(told)
+            if sight.serial != device.serial:
+                return
+            async with self.services.database.transaction() as tx:
+                ports = {"http_port": told.http_port, "https_port": told.https_port}
+                await inventory.change(tx, device.id, **ports)
+        except (DeviceError, Conflict):
+            return  # the ports by which it was reached stay
+        await refresh_device(self.services, device.id, sight=sight)
+
+    async def _insert(self, tx: Transaction, endpoint: Endpoint, sight: Sight) -> Device:
+        now = self.services.clock.now()
+        named = not is_address(endpoint.host)
+        device = await inventory.add(
+            tx,
+            serial=sight.serial,
+            address=endpoint.host,
+            host_name=endpoint.host if named else None,
+            host_name_typed=named,
+            http_port=endpoint.http_port,
+            https_port=endpoint.https_port,
+            site=self.site,
+            added=now,
+        )
+        if self.login is not None:
+            device = await inventory.set_login(tx, self.services.sealer, device.id, self.login)
+        await audit.record(
+            tx,
+            now=now,
+            actor=self.actor,
+            action="device add",
+            object=device.mac or device.address,
+            detail={"address": endpoint.host, "id": device.id, "with_login": self.login is not None},
+        )
+        return device
+
+    async def _result(self, target: Target, result: str, device_id: DeviceId) -> Row:
+        async with self.services.database.reading() as tx:
+            context = await Context.read(self.services, tx)
+            device = await inventory.get(tx, device_id)
+        if result == "known":
+            message = f"It is in the inventory already, at {device.address}."
+            if device.address != target.host:
+                message += " To use the new address: fleetseal device set DEVICE --address."
+        else:
+            first = context.statuses(device)[0]
+            message = "" if first.status == "OK" else f"{first.status}: {first.reason}"
+        return _result(target, result, message=message, device=context.row(device))
+
+
+def parse_target(text: str, ports: Ports) -> Target:
+    """`ADDRESS` or `ADDRESS:PORT`; IPv6 addresses with a port in brackets."""
+    bracketed = re.fullmatch(r"\[([^\]]+)\](?::([0-9]{1,5}))?", text.strip())
+    plain = re.fullmatch(r"([^:\[\]]+)(?::([0-9]{1,5}))?", text.strip())
+    match = bracketed or plain
+    host, port = (match[1], match[2]) if match else (text, None)
+    try:
+        host = dialled(host)
+    except InvalidInput as error:
+        raise InvalidInput(f"{text!r} is no address: {error.message}") from error
+    for number in (port, ports.http, ports.https):
+        check_port(number)
+    return Target(host, None if port is None else int(port), ports)
+
+
+def check_port(number: str | int | None) -> None:
+    if number is not None and not 1 <= int(number) <= 65535:
+        raise InvalidInput(f"{number} is no port: ports are numbers from 1 to 65535.")
+
+
+def dialled(text: str) -> str:
+    """An address or host name in its one spelling. Raises InvalidInput."""
+    host = inventory.canonical_host(text)
+    return host if is_address(host) else names.classify(host).text
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _result(target: Target, result: str, *, message: str, device: Row | None = None) -> Row:
+    shown = {name: device[name] if device else None for name in ("mac", "model", "firmware", "trust")}
+    return {"address": target.shown, "result": result, **shown, "message": message, "device": device}
+
+
+def _more(again: Sight, sight: Sight) -> bool:
+    """The second look shows a port that the first did not."""
+    return (again.http and not sight.http) or (again.https and not sight.https)

@@ -1,0 +1,248 @@
+"""Looking at one device again: what it shows goes into its row; what goes wrong becomes a column, no exception."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from fleetseal.core.errors import (
+    AuthenticationFailed,
+    Conflict,
+    DeviceError,
+    IdentityMismatch,
+    InvalidInput,
+    NotSupported,
+    PermissionDenied,
+    Rejected,
+    SetupNeeded,
+    TrustFailure,
+)
+from fleetseal.core.model import (
+    CertificateSource,
+    Device,
+    DeviceFacts,
+    DeviceId,
+    HttpsState,
+    Installed,
+    Login,
+    PeerTrust,
+    Plaintext,
+    Served,
+    Support,
+)
+from fleetseal.core.text import clean, timestamp
+from fleetseal.devices.axis.catalogue import support
+from fleetseal.devices.driver import Connection, Connector, Sight
+from fleetseal.operations.listing import Context
+from fleetseal.operations.services import Services
+from fleetseal.operations.trust import peer_trust, trust_columns
+from fleetseal.pki import chain
+from fleetseal.store import inventory
+
+Columns = dict[str, Any]
+
+
+async def refresh_device(services: Services, device_id: DeviceId, *, sight: Sight | None = None) -> Device:
+    """The row says what the device shows now; `sight` saves the first look. Returns the new row.
+
+    Identity, trust, credentials and reachability are columns: nothing a device does raises. No login is sent to a
+    device whose identity is in doubt, that is in factory state, or that refused this very login before.
+    Raises NotFound when there is no such device, and StoreError.
+    """
+    return (await look_again(services, device_id, sight=sight)).device
+
+
+@dataclass(frozen=True)
+class Outcome:
+    device: Device
+    facts: DeviceFacts | None  # None: no login took place
+
+
+async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | None = None) -> Outcome:
+    """As `refresh_device`; also what the device told after the login."""
+    async with services.database.reading() as tx:
+        device = await inventory.get(tx, device_id)
+        login = await inventory.login(tx, services.sealer, device_id)
+        context = await Context.read(services, tx)
+    look = _Look(services, context, services.connect(context.settings), device, login)
+    columns, facts = await look.columns(sight)
+    try:
+        async with services.database.transaction() as tx:
+            return Outcome(await inventory.change(tx, device_id, **columns), facts)
+    except Conflict:
+        problem = (
+            f"It says that it is {columns['serial']}, which is another device of the inventory. Remove one of them."
+        )
+        async with services.database.transaction() as tx:
+            return Outcome(await inventory.change(tx, device_id, identity_problem=problem), None)
+
+
+def names_itself(sight: Sight) -> bool:
+    """Whether this is a device of a maker we know, supported or not."""
+    return sight.serial is not None or sight.facts is not None or sight.unsupported_reason is not None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a connection told, after the login."""
+
+    facts: DeviceFacts
+    served: Served | None
+    https: HttpsState | None
+    entries: tuple[Installed, ...]
+    clock_offset: float | None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look at one device."""
+
+    services: Services
+    context: Context
+    connector: Connector
+    device: Device
+    login: Login | None
+
+    async def columns(self, sight: Sight | None) -> tuple[Columns, DeviceFacts | None]:
+        try:
+            sight = sight or await self.connector.look(self.device.endpoint)
+        except (DeviceError, InvalidInput) as error:
+            return {"reachable": False, "unreachable_reason": error.message}, None
+        answers: Columns = {"reachable": True, "unreachable_reason": ""}
+        try:
+            async with self.services.database.reading() as tx:
+                trust = await peer_trust(self.services, tx, self.device, sight)
+        except IdentityMismatch as error:
+            return answers | {"identity_problem": error.message}, None
+        except TrustFailure as error:
+            return answers | self._seen(sight) | {"trust_problem": error.message}, None
+        believed, facts = await self._believed(sight, trust)
+        if "identity_problem" in believed:
+            return answers | believed, None
+        return answers | self._seen(sight) | believed, facts
+
+    async def _believed(self, sight: Sight, trust: PeerTrust) -> tuple[Columns, DeviceFacts | None]:
+        """What follows once it is settled how this device is believed."""
+        silent = sight.unsupported_reason is not None or sight.needs_setup or self.login is None
+        refused = self.device.password_refused_version == self.device.password_version
+        if self.login is None or silent or refused:
+            return ({} if isinstance(trust, Plaintext) else trust_columns(trust, sight.served)), None
+        try:
+            async with self.connector.open(
+                self.device.endpoint, trust, self.login, serial=self.device.serial or sight.serial
+            ) as connection:
+                reading = await self._read(connection)
+        except DeviceError as error:
+            return self._failure(error, trust, sight), None
+        except TrustFailure as error:
+            return {"trust_problem": error.message}, None
+        told = self._told(reading, sight, reading.served or sight.served)
+        return {**trust_columns(trust, reading.served), **told}, reading.facts
+
+    async def _read(self, connection: Connection) -> _Reading:
+        driver, facts = connection.driver, connection.facts
+        https: HttpsState | None = None
+        entries: tuple[Installed, ...] = ()
+        try:
+            https = await driver.https()
+            entries = await driver.certificates()
+        except (NotSupported, Rejected):
+            pass  # the column `https` says Unknown; what the device did say is kept
+        offset = facts.clock_offset
+        if offset is None:
+            offset = (await driver.clock() - self.services.clock.now()).total_seconds()
+        return _Reading(facts, connection.served, https, entries, offset)
+
+    def _failure(self, error: DeviceError, trust: PeerTrust, sight: Sight) -> Columns:
+        """What an error after the first look says about the device."""
+        relied_on = trust_columns(trust, sight.served)
+        if isinstance(error, IdentityMismatch):
+            return {"identity_problem": error.message}
+        if isinstance(error, AuthenticationFailed | PermissionDenied):
+            return {**relied_on, "password_refused_version": self.device.password_version}
+        if isinstance(error, SetupNeeded):
+            return {"needs_setup": True}
+        if isinstance(error, NotSupported):
+            return {**relied_on, "support": Support.PRODUCT, "support_reason": error.message}
+        return {"reachable": False, "unreachable_reason": error.message}
+
+    def _seen(self, sight: Sight) -> Columns:
+        """What is known without a login."""
+        now = self.services.clock.now()
+        columns: Columns = {
+            "identity_problem": None,
+            "trust_problem": None,
+            "last_seen": now,
+            "needs_setup": bool(sight.needs_setup),
+            **self._served(sight.served, sight),
+        }
+        if sight.date is not None:
+            columns["clock_offset"] = (sight.date - now).total_seconds()
+        if sight.serial is not None:
+            columns["serial"] = sight.serial
+        if sight.unsupported_reason is not None:
+            columns |= {"support": Support.PRODUCT, "support_reason": sight.unsupported_reason}
+        if sight.facts is not None:
+            columns |= self._facts(sight.facts)
+        return columns
+
+    def _told(self, reading: _Reading, sight: Sight, served: Served | None) -> Columns:
+        """What only a login shows."""
+        columns = {**self._facts(reading.facts), **self._served(served, sight), "clock_offset": reading.clock_offset}
+        columns |= {"serial": reading.facts.serial, "generation": reading.facts.generation, "needs_setup": False}
+        if reading.https is None:
+            return columns | {"tls": None, "policy": None, "bound_alias": None, "entries": []}
+        alias = reading.https.alias
+        if served is not None:
+            alias = next((entry.alias for entry in reading.entries if entry.der == served.leaf), alias)
+        return columns | {
+            "tls": reading.https.tls,
+            "policy": reading.https.policy,
+            "bound_alias": alias,
+            "entries": [self._entry(entry, sight) for entry in reading.entries],
+        }
+
+    def _facts(self, facts: DeviceFacts) -> Columns:
+        supported, reason = support(facts.model, facts.product_type, facts.firmware)
+        columns: Columns = {
+            "model": facts.model,
+            "product_type": facts.product_type,
+            "firmware": facts.firmware,
+            "support": supported,
+            "support_reason": reason,
+        }
+        if facts.host_name and not self.device.host_name_typed:
+            columns["host_name"] = facts.host_name.lower()
+        return columns
+
+    def _served(self, served: Served | None, sight: Sight) -> Columns:
+        if served is None or _described(served.leaf) is None:
+            return {"served_der": None, "served_source": None}
+        return {"served_der": served.leaf, "served_source": self._source(served.leaf, None, sight)}
+
+    def _entry(self, entry: Installed, sight: Sight) -> dict[str, object]:
+        leaf = _described(entry.der)
+        return {
+            "alias": clean(entry.alias),
+            "source": self._source(entry.der, entry.alias, sight).value,
+            "not_after": leaf and timestamp(leaf.not_after),
+            "sha256": hashlib.sha256(entry.der).hexdigest(),
+            "in_use": entry.in_use,
+        }
+
+    def _source(self, der: bytes, alias: str | None, sight: Sight) -> CertificateSource:
+        """Whose certificate this is, for display and for what may be removed; no trust follows from it."""
+        leaf = _described(der)
+        if leaf is not None and self.context.issued_by_us(der):
+            return CertificateSource.OURS
+        shown_as_factory = sight.factory and sight.served is not None and sight.served.leaf == der
+        if shown_as_factory or (alias is not None and "(802.1AR)" in alias):  # alias as in p3265-v rest-cert-v1.json
+            return CertificateSource.FACTORY
+        return CertificateSource.DEFAULT if leaf is not None and leaf.self_signed else CertificateSource.OTHER
+
+
+def _described(der: bytes) -> chain.Description | None:
+    """None for what a device shows in place of a certificate."""
+    try:
+        return chain.describe(der)
+    except InvalidInput:
+        return None

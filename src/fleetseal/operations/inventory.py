@@ -1,0 +1,242 @@
+"""The inventory: devices are added, shown, changed, looked at again, and forgotten."""
+
+import asyncio
+import re
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import Conflict, InvalidInput
+from fleetseal.core.model import Device, DeviceId, Login, Selection
+from fleetseal.core.secrets import Secret
+from fleetseal.operations import adding, listing
+from fleetseal.operations.adding import Ports, check_port, dialled
+from fleetseal.operations.contact import refresh_device
+from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.services import Services
+from fleetseal.operations.settings import current
+from fleetseal.pki import names
+from fleetseal.store import audit, inventory
+from fleetseal.store.database import Transaction
+
+T = TypeVar("T")
+
+DEFAULT_SITE = "default"
+
+
+# ---------------------------------------------------------------- showing
+
+
+async def list_(services: Services, *, filters: Sequence[str] = (), sort: str | None = None) -> list[Row]:
+    """`device list --json`. Raises InvalidInput for an unknown column."""
+    matches = listing.compile_filters(filters)
+    async with services.database.reading() as tx:
+        context = await Context.read(services, tx)
+        rows = [context.row(device) for device in await inventory.every(tx)]
+    rows = [row for row in rows if matches(row)]
+    return rows if sort is None else listing.sort_rows(rows, sort)
+
+
+async def show(services: Services, reference: str) -> Row:
+    """`device show --json`. Raises NotFound, Conflict when several devices are meant."""
+    async with services.database.reading() as tx:
+        context = await Context.read(services, tx)
+        return context.details(await inventory.find(tx, reference))
+
+
+async def refresh(services: Services, selection: Selection) -> list[Row]:
+    """Each device looked at again, now; the rows as they are afterwards."""
+    devices = await listing.choose(services, selection)
+    settings = await _settings(services)
+    await _each(settings, [refresh_device(services, device.id) for device in devices])
+    return await _rows(services, [device.id for device in devices])
+
+
+# ---------------------------------------------------------------- adding
+
+
+async def add(
+    services: Services,
+    *,
+    actor: str,
+    targets: Sequence[str],
+    http_port: int | None = None,
+    https_port: int | None = None,
+    login: Login | None = None,
+    site: str = DEFAULT_SITE,
+) -> list[Row]:
+    """Contact, identify, store: a person adopts what answers at each target (`ADDRESS` or `ADDRESS:PORT`).
+
+    One object for each target, in order: `{"address","result","mac","model","firmware","trust","message","device"}`.
+    A device that names itself gets a row, also when no login is possible; anything else gets none. Raises
+    InvalidInput, contacting nothing, when a target or a port is none.
+    """
+    parsed = [adding.parse_target(target, Ports(http_port, https_port)) for target in targets]
+    settings = await _settings(services)
+    adder = adding.Adding(services, settings, services.connect(settings), actor, login, site)
+    return await _each(settings, [adder.one(target) for target in parsed])
+
+
+# ---------------------------------------------------------------- changing
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What `device set` was asked; None: as it is. An empty host name or tag list takes it away."""
+
+    username: str | None = None
+    password: Secret | None = None
+    address: str | None = None
+    host_name: str | None = None
+    http_port: int | None = None
+    https_port: int | None = None
+    site: str | None = None
+    tags: tuple[str, ...] | None = None
+    tls: str | None = None  # normal | legacy
+
+
+async def change(services: Services, *, actor: str, selection: Selection, changes: Changes) -> list[Row]:
+    """All chosen devices are changed, or none; audited without the password. The rows as they are afterwards.
+
+    A typed address is a person's word on where the device is: an open question of identity is asked anew at the
+    next look. A login is not tried now. Raises InvalidInput, Conflict when a name or an address belongs to another.
+    """
+    if changes == Changes():
+        raise InvalidInput("Nothing was asked to change: see fleetseal device set --help.")
+    devices = await listing.choose(services, selection)
+    if (changes.address or changes.host_name) and len(devices) != 1:
+        raise InvalidInput("An address or a host name belongs to one device: name one.")
+    columns = _changed_columns(changes)
+    now = services.clock.now()
+    async with services.database.transaction() as tx:
+        for device in devices:
+            await _check_host_name(tx, device, changes.host_name)
+            if columns:
+                await inventory.change(tx, device.id, **columns)
+            if changes.username is not None or changes.password is not None:
+                await inventory.set_login(
+                    tx, services.sealer, device.id, await _new_login(services, tx, device, changes)
+                )
+            await audit.record(
+                tx,
+                now=now,
+                actor=actor,
+                action="device set",
+                object=device.mac or device.address,
+                detail={**_audited(columns), "login": changes.password is not None or changes.username is not None},
+            )
+    return await _rows(services, [device.id for device in devices])
+
+
+async def remove(services: Services, *, actor: str, references: Sequence[str]) -> list[Row]:
+    """The devices are forgotten; the rows as they were. What was issued to them stays on record.
+
+    Raises NotFound, and Conflict while a task is at work on one: then none is forgotten.
+    """
+    devices = await listing.choose(services, Selection(refs=tuple(references)))
+    rows = await _rows(services, [device.id for device in devices])
+    now = services.clock.now()
+    async with services.database.transaction() as tx:
+        busy = await inventory.active_tasks(tx)
+        for device in devices:
+            if device.id in busy:
+                raise Conflict(
+                    f"Task {busy[device.id]} is at work on {device.mac or device.address}. Wait, or cancel it first."
+                )
+            await inventory.remove(tx, device.id)
+            await audit.record(
+                tx,
+                now=now,
+                actor=actor,
+                action="device remove",
+                object=device.mac or device.address,
+                detail={"id": device.id, "address": device.address},
+            )
+    return rows
+
+
+def _changed_columns(changes: Changes) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    if changes.address is not None:
+        columns |= {"address": dialled(changes.address), "identity_problem": None}
+    if changes.host_name is not None:
+        name = _host_name(changes.host_name) if changes.host_name else None
+        columns |= {"host_name": name, "host_name_typed": name is not None}
+    for column, port in (("http_port", changes.http_port), ("https_port", changes.https_port)):
+        if port is not None:
+            check_port(port)
+            columns[column] = port
+    for column, text in (("site", changes.site), *(("tags", tag) for tag in changes.tags or ())):
+        if text is not None and not (re.fullmatch(r"[^,\s]([^,]{0,62}[^,\s])?", text) and text.isprintable()):
+            raise InvalidInput(f"{text!r} cannot be used for {column}: 1 to 64 printable characters without commas.")
+    if changes.site is not None:
+        columns["site"] = changes.site
+    if changes.tags is not None:
+        columns["tags"] = sorted(set(changes.tags))
+    if changes.tls is not None:
+        if changes.tls not in ("normal", "legacy"):
+            raise InvalidInput(f"--tls cannot be {changes.tls!r}. Allowed: normal or legacy.")
+        columns["legacy_tls"] = changes.tls == "legacy"
+    return columns
+
+
+async def _check_host_name(tx: Transaction, device: Device, host_name: str | None) -> None:
+    """No two devices hold one name."""
+    if not host_name:
+        return
+    name = inventory.canonical_host(host_name)
+    other = next((one for one in await inventory.every(tx) if one.host_name == name and one.id != device.id), None)
+    if other is not None:
+        raise Conflict(f"{name} is the name of {other.mac or other.address} already. Nothing was changed.")
+
+
+async def _new_login(services: Services, tx: Transaction, device: Device, changes: Changes) -> Login:
+    """What was typed, completed by what is stored."""
+    stored = await inventory.login(tx, services.sealer, device.id)
+    username = changes.username or (stored.username if stored else None)
+    password = changes.password.reveal() if changes.password else (stored.password if stored else None)
+    if username is None or password is None:
+        missing = "a user name" if username is None else "a password"
+        raise InvalidInput(
+            f"{device.mac or device.address} has no login yet: give {missing} as well. Nothing was changed."
+        )
+    return Login(username, password)
+
+
+def _audited(columns: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in columns.items() if name != "identity_problem"}
+
+
+def _host_name(text: str) -> str:
+    name = names.classify(text)
+    if isinstance(name, names.Address):
+        raise InvalidInput(f"{name.text} is an address, not a host name.")
+    return name.text
+
+
+# ---------------------------------------------------------------- helpers
+
+
+async def _each(settings: Settings, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results in order; at most `jobs.concurrency` at once."""
+    places = asyncio.Semaphore(settings.jobs_concurrency)
+
+    async def one(work: Coroutine[Any, Any, T]) -> T:
+        async with places:
+            return await work
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(one(work)) for work in works]
+    return [each.result() for each in running]
+
+
+async def _settings(services: Services) -> Settings:
+    async with services.database.reading() as tx:
+        return await current(services, tx)
+
+
+async def _rows(services: Services, ids: Sequence[DeviceId]) -> list[Row]:
+    async with services.database.reading() as tx:
+        context = await Context.read(services, tx)
+        return [context.row(await inventory.get(tx, device_id)) for device_id in ids]

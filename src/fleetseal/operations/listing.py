@@ -1,0 +1,217 @@
+"""Devices as the contract shows them: rows of `device list`, their filters and their order."""
+
+import ipaddress
+import operator
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import InvalidInput
+from fleetseal.core.model import Device, DeviceId, Selection, TaskId
+from fleetseal.core.text import timestamp
+from fleetseal.operations import issuing, states
+from fleetseal.operations.services import Services
+from fleetseal.operations.settings import current
+from fleetseal.pki import chain
+from fleetseal.store import inventory
+from fleetseal.store.database import Transaction
+
+Row = dict[str, Any]
+
+COLUMNS: Final = (
+    "id",
+    "mac",
+    "status",
+    "address",
+    "hostname",
+    "http_port",
+    "https_port",
+    "model",
+    "product_type",
+    "firmware",
+    "server",
+    "https",
+    "trust",
+    "certificate",
+    "tags",
+    "last_seen",
+)
+_MEANT: Final = {"name": "hostname", "host": "hostname", "tag": "tags", "site": "server"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What rows are made from, besides the devices: read once for all of them."""
+
+    settings: Settings
+    now: datetime
+    busy: Mapping[DeviceId, TaskId]
+    origins: Mapping[str, str]  # SHA-256 of each certificate of ours, as hex: where its key was made
+    issuers: tuple[bytes, ...]  # our CA certificates
+
+    @classmethod
+    async def read(cls, services: Services, tx: Transaction) -> "Context":
+        return cls(
+            settings=await current(services, tx),
+            now=services.clock.now(),
+            busy=await inventory.active_tasks(tx),
+            origins=await inventory.issued_origins(tx),
+            issuers=(*await issuing.anchors(tx), *await issuing.intermediates(tx)),
+        )
+
+    def issued_by_us(self, der: bytes) -> bool:
+        """By record, or, for one that is on no record, by the signature of a CA of ours."""
+        if chain.describe(der).sha256 in self.origins:
+            return True
+        return any(chain.issued_by(der, issuer) for issuer in self.issuers)
+
+    def row(self, device: Device) -> Row:
+        """One member of `device list --json`."""
+        return {
+            "id": device.id,
+            "mac": device.mac,
+            "status": self.statuses(device)[0].status,
+            "address": device.address,
+            "hostname": device.host_name,
+            "http_port": device.http_port,
+            "https_port": device.https_port,
+            "model": device.model,
+            "product_type": device.product_type,
+            "firmware": device.firmware,
+            "server": device.site,
+            "https": states.https_text(device, authority_configured=bool(self.issuers)),
+            "trust": device.trust_level.value,
+            "certificate": self.certificate(device),
+            "tags": list(device.tags),
+            "last_seen": None if device.last_seen is None else timestamp(device.last_seen),
+        }
+
+    def details(self, device: Device) -> Row:
+        """`device show --json`: the row, all statuses with reasons, and what else is known."""
+        return {
+            **self.row(device),
+            "statuses": [{"status": one.status, "reason": one.reason} for one in self.statuses(device)],
+            "support": device.support.value,
+            "support_reason": device.support_reason,
+            "generation": device.generation and device.generation.value,
+            "policy": device.policy and device.policy.value,
+            "username": device.username,
+            "tls": "legacy" if device.legacy_tls else "normal",
+            "trust_pin": device.trust_pin and device.trust_pin.hex(),
+            "chain_sent": device.chain_sent,
+            "clock_offset": device.clock_offset,
+            "entries": [dict(entry) for entry in device.entries],
+            "added": timestamp(device.added),
+        }
+
+    def statuses(self, device: Device) -> list[states.Status]:
+        return states.statuses(device, now=self.now, settings=self.settings, active_task=self.busy.get(device.id))
+
+    def certificate(self, device: Device) -> Row | None:
+        """The certificate that the device serves, or null."""
+        if device.served_der is None:
+            return None
+        served = chain.describe(device.served_der)
+        return {
+            "alias": device.bound_alias,
+            "subject": served.subject,
+            "issuer": served.issuer,
+            "names": list(served.names),
+            "serial": served.serial,
+            "not_before": timestamp(served.not_before),
+            "not_after": timestamp(served.not_after),
+            "sha256": served.sha256,
+            "key": served.key,
+            "issued_by_us": self.issued_by_us(device.served_der),
+            "key_origin": self.origins.get(served.sha256),
+        }
+
+
+async def choose(services: Services, selection: Selection) -> list[Device]:
+    """The devices that are meant, each once. Raises NotFound, Conflict (ambiguous), InvalidInput (nothing is named)."""
+    if not (selection.refs or selection.everything or selection.filters):
+        raise InvalidInput("No device is named: name one or more, or give --all or --filter.")
+    async with services.database.reading() as tx:
+        if selection.refs:
+            found = [await inventory.find(tx, reference) for reference in selection.refs]
+            devices = list({device.id: device for device in found}.values())
+        else:
+            devices = await inventory.every(tx)
+        if not selection.filters:
+            return devices
+        matches, context = compile_filters(selection.filters), await Context.read(services, tx)
+        return [device for device in devices if matches(context.row(device))]
+
+
+def compile_filters(filters: Iterable[str]) -> Callable[[Row], bool]:
+    """A test that a row passes when it passes every word: a substring of any column, `column:value`, or
+    `firmware:<9.80` (also `<=`, `>`, `>=`), compared part by part. Raises InvalidInput for an unknown column."""
+    tests = [_word_test(word) for text in filters for word in _words(text)]
+    return lambda row: all(test(row) for test in tests)
+
+
+def sort_rows(rows: list[Row], column: str) -> list[Row]:
+    """By this column, naturally: addresses and versions by their parts. Empty ones last."""
+    _known_column(column)
+    return sorted(rows, key=lambda row: (not _text(row, column), _sort_key(_text(row, column))))
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InvalidInput(f"The filter {text!r} has an open quote.") from error
+
+
+def _word_test(word: str) -> Callable[[Row], bool]:
+    column, colon, value = word.partition(":")
+    if not colon or re.fullmatch(r"[0-9a-fA-F\[.]*", column):  # a MAC or an IPv6 address has colons too
+        return _substring_test(word)
+    column = _known_column(_MEANT.get(column.lower(), column.lower()))
+    comparison = re.fullmatch(r"(<=|>=|<|>)([0-9.]+)", value)
+    if column == "firmware" and comparison:
+        compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[comparison[1]]
+        bound = _version(comparison[2])
+        return lambda row: bool(row["firmware"]) and compare(_version(row["firmware"]), bound)
+    return lambda row: value.casefold() in _text(row, column).casefold()
+
+
+def _substring_test(word: str) -> Callable[[Row], bool]:
+    wanted = word.casefold()
+    serial = inventory.serial_of(word)
+    mac = ":".join(serial[i : i + 2] for i in range(0, 12, 2)).casefold() if serial else wanted
+    return lambda row: any(
+        wanted in (text := _text(row, column).casefold()) or (column == "mac" and mac in text) for column in COLUMNS
+    )
+
+
+def _known_column(column: str) -> str:
+    if column not in COLUMNS:
+        raise InvalidInput(f"There is no column {column!r}. The columns are: {', '.join(COLUMNS)}.")
+    return column
+
+
+def _text(row: Row, column: str) -> str:
+    value = row[column]
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return " ".join([str(value["alias"] or ""), value["subject"], value["issuer"], *value["names"]])
+    return " ".join(value) if isinstance(value, list) else str(value)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", text))
+
+
+def _sort_key(text: str) -> tuple[Any, ...]:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        parts = re.split(r"([0-9]{1,18})", text.casefold())
+        return (1, *((0, int(part)) if part.isdigit() else (1, part) for part in parts if part))
+    return (0, address.version, int(address))

@@ -1,0 +1,119 @@
+"""What a person reads about a device: the `https` and `status` columns of the contract. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from fleetseal.core.config import Settings
+from fleetseal.core.model import CertificateSource, ConnectionPolicy, Device, Support, TaskId, TrustLevel
+from fleetseal.operations.plan import describe_offset
+from fleetseal.pki import chain
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""Beyond this a device's clock is wrong (device-api 18, recipe B)."""
+
+_MAKERS: Final = frozenset({CertificateSource.DEFAULT.value, CertificateSource.FACTORY.value})
+
+
+@dataclass(frozen=True)
+class Status:
+    status: str
+    reason: str
+
+
+def https_text(device: Device, *, authority_configured: bool) -> str:
+    """The `https` column: the first that holds."""
+    if device.support is Support.PRODUCT:
+        return "Unsupported device"
+    if device.support is Support.FIRMWARE:
+        return "Unsupported firmware"
+    if device.tls is None or device.policy is None:
+        return "Unknown"
+    if device.tls and _enabled(device):
+        return "Enabled"
+    if authority_configured or any(entry["source"] not in _MAKERS for entry in device.entries):
+        return "Disabled"
+    return "Disabled (Missing server certificate)"
+
+
+def statuses(device: Device, *, now: datetime, settings: Settings, active_task: TaskId | None) -> list[Status]:
+    """Every status that holds, the one to show first; `OK` alone when none does."""
+    found = [
+        *_reach(device),
+        *_credentials(device),
+        *_trust(device, settings),
+        *_certificate_and_clock(device, now=now, settings=settings),
+    ]
+    if active_task is not None:
+        found.append(Status("Busy", f"Task {active_task} is at work on it."))
+    return found or [Status("OK", "")]
+
+
+def warning_begins(not_before: datetime, not_after: datetime, *, warning_days: int) -> datetime:
+    """When "about to expire" begins: `warning_days` before the end, at most a quarter of the life (REN-IN-TIME)."""
+    return not_after - min(timedelta(days=warning_days), (not_after - not_before) / 4)
+
+
+def _enabled(device: Device) -> bool:
+    if device.policy is ConnectionPolicy.HTTPS:
+        return True
+    allowed = device.policy is ConnectionPolicy.HTTP_AND_HTTPS
+    return allowed and device.served_source in (CertificateSource.OURS, CertificateSource.OTHER)
+
+
+def _reach(device: Device) -> list[Status]:
+    found = []
+    if device.identity_problem is not None:
+        found.append(Status("Identity changed", device.identity_problem))
+    if not device.reachable:
+        found.append(Status("Unreachable", device.unreachable_reason))
+    if device.needs_setup:
+        found.append(Status("Setup needed", "It is in factory state: it has no administrator yet."))
+    return found
+
+
+def _credentials(device: Device) -> list[Status]:
+    if device.support is Support.PRODUCT or device.needs_setup:
+        return []
+    if device.username is None:
+        return [Status("Credentials needed", "It asks for a login, and none is stored.")]
+    if device.password_refused_version == device.password_version:
+        reason = "It refused the stored login, which is not sent again until it is changed."
+        return [Status("Wrong credentials", reason)]
+    return []
+
+
+def _trust(device: Device, settings: Settings) -> list[Status]:
+    if device.trust_problem is not None:
+        return [Status("Certificate not trusted", device.trust_problem)]
+    if settings.security_ignore_certificate_validation or not depends_on_first_contact(device):
+        return []
+    reason = (
+        "It was accepted on first contact only, and security.ignore-certificate-validation is off. "
+        "Accept what it shows: fleetseal device trust DEVICE."
+    )
+    return [Status("Certificate not trusted", reason)]
+
+
+def depends_on_first_contact(device: Device) -> bool:
+    """Nothing but "ignore certificate validation" lets us send this device a login (IDN-DEBT-VISIBLE)."""
+    plain = device.trust_level is TrustLevel.PLAINTEXT and not device.plain_accepted
+    return plain or device.trust_level is TrustLevel.FIRST_USE
+
+
+def _certificate_and_clock(device: Device, *, now: datetime, settings: Settings) -> list[Status]:
+    expired: list[Status] = []
+    expiring: list[Status] = []
+    if device.served_der is not None and device.served_source in (CertificateSource.OURS, CertificateSource.OTHER):
+        served = chain.describe(device.served_der)
+        if now > served.not_after:
+            expired = [Status("Certificate has expired", f"It was valid until {served.not_after:%Y-%m-%d}.")]
+        elif now >= warning_begins(served.not_before, served.not_after, warning_days=settings.certificate_warning_days):
+            expiring = [Status("Certificate about to expire", f"It is valid until {served.not_after:%Y-%m-%d}.")]
+    return [*expired, *_clock(device), *expiring]
+
+
+def _clock(device: Device) -> list[Status]:
+    if device.clock_offset is None or abs(device.clock_offset) <= CLOCK_TOLERANCE.total_seconds():
+        return []
+    return [Status("Clock is wrong", f"It is {describe_offset(device.clock_offset)} of this computer's.")]

@@ -1,0 +1,283 @@
+"""How far a device is believed before any secret leaves, and how a person changes that.
+
+By itself trust only tightens. It is lowered by a person alone: `accept` here, and `https disable`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import Conflict, FleetsealError, IdentityMismatch, InvalidInput, TrustFailure
+from fleetseal.core.model import (
+    Anchored,
+    Device,
+    DeviceId,
+    Factory,
+    PeerTrust,
+    Pinned,
+    Plaintext,
+    Selection,
+    Served,
+    TrustLevel,
+)
+from fleetseal.core.text import clean, timestamp
+from fleetseal.devices.driver import Sight
+from fleetseal.operations import issuing, listing
+from fleetseal.operations.listing import Row
+from fleetseal.operations.services import Services
+from fleetseal.operations.settings import current
+from fleetseal.pki import chain
+from fleetseal.store import audit, inventory
+from fleetseal.store.database import Transaction
+
+_LINEAGE_STATES: Final = ("issued", "installed", "superseded")
+
+
+async def peer_trust(services: Services, tx: Transaction, device: Device, sight: Sight | None = None) -> PeerTrust:
+    """How to believe this device now: what its row says, or something tighter that `sight` shows.
+
+    Raises IdentityMismatch when its identity has changed and no person has decided yet; TrustFailure when only
+    first contact would do and that is not allowed, or when it asks for more than first contact may give.
+    """
+    own, settings = await anchored(tx, device), await current(services, tx)
+    problem = device.identity_problem or identity_problem(device, sight, own)
+    if problem is not None:
+        raise IdentityMismatch(problem)
+    if device.ever_anchored:
+        return own
+    if sight is not None and sight.served is not None and _is_anchored(services, device, sight.served, own):
+        return own
+    if device.trust_level is TrustLevel.FACTORY or (sight is not None and sight.factory):
+        return Factory(maker_roots(settings))
+    if device.trust_level is TrustLevel.PINNED and device.trust_pin is not None:
+        return Pinned(device.trust_pin, accepted=True)
+    if device.trust_level is TrustLevel.PLAINTEXT and device.plain_accepted:
+        return Plaintext()
+    return _first_contact(device, sight, settings)
+
+
+async def anchored(tx: Transaction, device: Device) -> Anchored:
+    """What proves this device by our own certificates: its lineage, and our anchors."""
+    lineage = [
+        record
+        for record in await issuing.lineage(tx, device.id)
+        if record.state in _LINEAGE_STATES and record.sha256 is not None and record.mac == device.serial
+    ]
+    return Anchored(
+        anchors=await issuing.anchors(tx),
+        intermediates=await issuing.intermediates(tx),
+        leaves=frozenset(bytes.fromhex(record.sha256) for record in lineage if record.sha256 is not None),
+        keys=frozenset(bytes.fromhex(record.spki_sha256) for record in lineage),
+    )
+
+
+def maker_roots(settings: Settings) -> tuple[bytes, ...]:
+    """The additional maker's roots of `devices.maker-roots`, DER. Raises InvalidInput when the file holds none."""
+    if not settings.devices_maker_roots:
+        return ()
+    try:
+        found = chain.parse_all(Path(settings.devices_maker_roots).read_bytes())
+    except OSError as error:
+        reason = f"The file of devices.maker-roots, {settings.devices_maker_roots}, cannot be read: {error.strerror}."
+        raise InvalidInput(reason) from error
+    if not found:
+        raise InvalidInput(f"The file of devices.maker-roots, {settings.devices_maker_roots}, holds no certificate.")
+    return found
+
+
+def identity_problem(device: Device, sight: Sight | None, own: Anchored) -> str | None:
+    """Why what was seen is not the recorded device, for people; None when nothing contradicts. Pure.
+
+    A kept pin and a factory certificate are compared in the handshake, by the connector.
+    """
+    if sight is None:
+        return None
+    if device.serial is not None and sight.serial is not None and sight.serial != device.serial:
+        return (
+            f"{clean(sight.serial)} answers at {device.address}, where {device.serial} is recorded. Nothing was sent. "
+            "Correct the address, or accept the other device: fleetseal device trust."
+        )
+    if not device.ever_anchored:
+        return None
+    if sight.needs_setup:
+        return (
+            "It is in factory state, though it had a certificate of ours: it was reset or replaced. Set it up, then "
+            "accept it again: fleetseal device trust."
+        )
+    if sight.served is not None and (own.leaves or own.keys) and not _in_lineage(sight.served, own):
+        return (
+            f"It shows a certificate that was not issued to it here ({_subject(sight.served)}). Nothing was sent. "
+            "If it was reset or its certificate was changed on purpose, accept it: fleetseal device trust."
+        )
+    return None
+
+
+def trust_columns(trust: PeerTrust, served: Served | None) -> dict[str, Any]:
+    """The columns of the row after `trust`, as `peer_trust` chose it, was relied on."""
+    if isinstance(trust, Anchored):
+        return {"trust_level": TrustLevel.ANCHORED, "trust_pin": None, "ever_anchored": True, "trust_problem": None}
+    if isinstance(trust, Factory):
+        return {"trust_level": TrustLevel.FACTORY, "trust_pin": None, "trust_problem": None}
+    if isinstance(trust, Plaintext):
+        return {"trust_level": TrustLevel.PLAINTEXT, "trust_problem": None}
+    if isinstance(trust, Pinned):
+        level = TrustLevel.PINNED if trust.accepted else TrustLevel.FIRST_USE
+        return {"trust_level": level, "trust_pin": trust.sha256, "trust_problem": None}
+    pin = None if served is None else hashlib.sha256(served.leaf).digest()
+    return {"trust_level": TrustLevel.FIRST_USE, "trust_pin": pin, "trust_problem": None}
+
+
+# ---------------------------------------------------------------- a person's decision
+
+
+async def preview(services: Services, selection: Selection) -> list[Row]:
+    """What each device shows now, for a person to judge; nothing is accepted and no login is sent.
+
+    One object for each device: `{"id","mac","address","trust","shows","http","message"}`. `shows` is null or
+    `{"sha256","subject","issuer","names","not_before","not_after","serial"}`, `serial` being the hardware's as told.
+    """
+    devices = await listing.choose(services, selection)
+    connector = services.connect(await _settings(services))
+    return [await _show(connector, device) for device in devices]
+
+
+async def accept(services: Services, *, actor: str, accepted: Mapping[int, str | None]) -> list[DeviceId]:
+    """Each device, by id, is trusted by the certificate with this SHA-256 (hex), or, where it is None, by plain HTTP.
+
+    Each device is looked at again: one that shows something else now is refused. Audited. Raises Conflict or
+    Unreachable; the devices before that one are accepted.
+    """
+    connector = services.connect(await _settings(services))
+    for device_id, fingerprint in accepted.items():
+        async with services.database.reading() as tx:
+            device = await inventory.get(tx, DeviceId(device_id))
+        sight = await connector.look(device.endpoint)
+        columns = _accepted_columns(device, sight, fingerprint)
+        now = services.clock.now()
+        async with services.database.transaction() as tx:
+            if device.id in await inventory.active_tasks(tx):
+                raise Conflict(f"A task is at work on {device.mac or device.address}. Wait until it has ended.")
+            await inventory.change(tx, device.id, **columns)
+            await audit.record(
+                tx,
+                now=now,
+                actor=actor,
+                action="device trust",
+                object=device.mac or device.address,
+                detail={"accepted": fingerprint or "plain HTTP", "before": device.trust_level, "serial": sight.serial},
+            )
+    return [DeviceId(device_id) for device_id in accepted]
+
+
+def fingerprint_of(text: str) -> str:
+    """A SHA-256 fingerprint in any common spelling, as 64 lower-case hex digits. Raises InvalidInput."""
+    compact = text.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    if len(compact) != 64 or not set(compact) <= set("0123456789abcdef"):
+        raise InvalidInput(f"{text!r} is no SHA-256 fingerprint: it has 64 hexadecimal digits.")
+    return compact
+
+
+def _accepted_columns(device: Device, sight: Sight, fingerprint: str | None) -> dict[str, Any]:
+    name = device.mac or device.address
+    decided: dict[str, Any] = {
+        "identity_problem": None,
+        "trust_problem": None,
+        "ever_anchored": False,
+        "reachable": True,
+    }
+    if sight.serial is not None:
+        decided["serial"] = sight.serial
+    if fingerprint is None:
+        if not sight.http:
+            raise Conflict(f"{name} does not answer plain HTTP: nothing was accepted.")
+        return {**decided, "trust_level": TrustLevel.PLAINTEXT, "trust_pin": None, "plain_accepted": True}
+    if sight.served is None:
+        raise Conflict(f"{name} shows no certificate: nothing was accepted. {sight.tls_error or ''}".strip())
+    shown = hashlib.sha256(sight.served.leaf).digest()
+    if shown != bytes.fromhex(fingerprint_of(fingerprint)):
+        raise Conflict(
+            f"{name} shows another certificate now, with the fingerprint {shown.hex()}. Nothing was accepted."
+        )
+    return {**decided, "trust_level": TrustLevel.PINNED, "trust_pin": shown, "plain_accepted": False}
+
+
+async def _show(connector: Any, device: Device) -> Row:
+    row: Row = {"id": device.id, "mac": device.mac, "address": device.address, "trust": device.trust_level.value}
+    try:
+        sight = await connector.look(device.endpoint)
+    except FleetsealError as error:
+        return {**row, "shows": None, "http": False, "message": error.message}
+    if sight.served is None:
+        return {**row, "shows": None, "http": sight.http, "message": sight.tls_error or "It shows no certificate."}
+    leaf = chain.describe(sight.served.leaf)
+    shows = {
+        "sha256": leaf.sha256,
+        "subject": leaf.subject,
+        "issuer": leaf.issuer,
+        "names": list(leaf.names),
+        "not_before": timestamp(leaf.not_before),
+        "not_after": timestamp(leaf.not_after),
+        "serial": sight.serial,
+    }
+    return {**row, "shows": shows, "http": sight.http, "message": ""}
+
+
+async def _settings(services: Services) -> Settings:
+    async with services.database.reading() as tx:
+        return await current(services, tx)
+
+
+# ---------------------------------------------------------------- choosing
+
+
+def _first_contact(device: Device, sight: Sight | None, settings: Settings) -> PeerTrust:
+    """By the certificate kept from first contact, else as this sight allows; digest only, never Basic."""
+    if not settings.security_ignore_certificate_validation:
+        raise TrustFailure(
+            "It cannot be verified, and security.ignore-certificate-validation is off. No login was sent. "
+            "Accept what it shows: fleetseal device trust DEVICE."
+        )
+    if device.trust_level is TrustLevel.FIRST_USE and device.trust_pin is not None:
+        return Pinned(device.trust_pin, accepted=False)
+    if sight is None:
+        if device.trust_level is TrustLevel.PLAINTEXT:
+            return Plaintext()
+        raise TrustFailure("It was never contacted with success. Look at it again: fleetseal device refresh DEVICE.")
+    if sight.served is not None and "digest" in sight.https_schemes:
+        return Pinned(hashlib.sha256(sight.served.leaf).digest(), accepted=False)
+    if sight.http and "digest" in sight.http_schemes:
+        return Plaintext()
+    raise TrustFailure(
+        "It takes the password in clear text only (Basic), which is not sent before its certificate is verified. "
+        "Accept its certificate: fleetseal device trust DEVICE; or allow digest login on the device."
+    )
+
+
+def _is_anchored(services: Services, device: Device, served: Served, own: Anchored) -> bool:
+    if _in_lineage(served, own):
+        return True
+    if own.leaves or own.keys or not own.anchors:
+        return False
+    with_chain = (*served.chain[1:], *own.intermediates)
+    try:
+        chain.verify_server(served.leaf, with_chain, anchors=own.anchors, name=device.address, at=services.clock.now())
+    except (TrustFailure, InvalidInput):  # not ours, or an address that no certificate can name
+        return False
+    return True
+
+
+def _in_lineage(served: Served, own: Anchored) -> bool:
+    try:
+        key = bytes.fromhex(chain.describe(served.leaf).spki_sha256)
+    except InvalidInput:  # unreadable, so not ours
+        return False
+    return hashlib.sha256(served.leaf).digest() in own.leaves or key in own.keys
+
+
+def _subject(served: Served) -> str:
+    try:
+        return chain.describe(served.leaf).subject
+    except InvalidInput:
+        return "unreadable"
