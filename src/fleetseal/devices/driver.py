@@ -110,6 +110,9 @@ class Connector(Protocol):
     async def served(self, endpoint: Endpoint) -> Served:
         """Handshake, take what is shown, close; not one request byte. Raises Unreachable."""
 
+    async def resolve(self, name: str) -> frozenset[str]:
+        """The addresses that our resolver gives for a host name; empty when it knows none."""
+
     def open(
         self, endpoint: Endpoint, trust: PeerTrust, login: Login, *, serial: Serial | None
     ) -> AbstractAsyncContextManager[Connection]:

@@ -72,7 +72,7 @@ async def reserve(
     record, signer = await authorities.get(tx, authority), await _signer(tx, authority)
     key_sha256 = keys.spki_sha256(spki)
     now = services.clock.now()
-    _require_openable(services, record)
+    require_openable(services, record)
     _require_sane_clock(record, now)
     keys.judge(spki)
     await _claim_key(tx, key_sha256, device, signer, now=now)
@@ -231,6 +231,16 @@ async def authority_chain(tx: Transaction, authority: AuthorityId) -> tuple[byte
     return tuple(record.der for record in upward if record.der is not None and record.role != "root")
 
 
+async def authority_certificates(tx: Transaction, authority: AuthorityId) -> tuple[bytes, ...]:
+    """This CA and those above it to the root, lowest first: what is installed on a device beside its leaf."""
+    return tuple(record.der for record in await authorities.upward(tx, authority) if record.der is not None)
+
+
+async def own_certificates(tx: Transaction) -> tuple[bytes, ...]:
+    """Every CA certificate under which we sign or signed; not those trusted only."""
+    return tuple(record.der for record in await authorities.every(tx) if record.der is not None and _in_use(record))
+
+
 async def anchors(tx: Transaction) -> tuple[bytes, ...]:
     """What we verify devices with: our roots, also replaced ones, and those trusted only."""
     return tuple(
@@ -326,7 +336,8 @@ def _in_use(record: AuthorityRecord) -> bool:
     return record.state in ("active", "replaced")
 
 
-def _require_openable(services: Services, record: AuthorityRecord) -> None:
+def require_openable(services: Services, record: AuthorityRecord) -> None:
+    """Raises Locked when this CA could not sign now."""
     if not services.vault.is_open(key_file(record)):
         raise Locked('The CA key is locked. Give --passphrase-file, or unlock it: "fleetseal ca unlock".')
 

@@ -77,7 +77,7 @@ async def add_task(
     Raises Conflict when a device already has an active job: the index `uq_job_active_device` says so.
     """
     result = await tx.execute(insert(task).values(action=action, wish=wish, requested=now, cancelled=False))
-    task_id = TaskId(result.inserted_primary_key[0])
+    task_id = TaskId(result.inserted_primary_key[0])  # type: ignore[index]  # an insert of one row has a key
     rows = [
         {
             "task_id": task_id,
@@ -299,11 +299,15 @@ async def learned_key_origin(tx: Transaction, device: Device) -> tuple[str, str]
     return None if row is None else (row.key_origin, row.reason)
 
 
+async def find_instance(tx: Transaction) -> str | None:
+    """This installation's name, part of every alias; None before the first task."""
+    return (await tx.execute(select(installation.c.instance))).scalar_one_or_none()
+
+
 async def instance(tx: Transaction, *, candidate: str, now: datetime) -> str:
-    """This installation's name, part of every alias; `candidate` becomes it the first time."""
-    row = (await tx.execute(select(installation.c.instance))).one_or_none()
-    if row is not None:
-        return str(row.instance)
+    """As `find_instance`; `candidate` becomes it the first time."""
+    if (known := await find_instance(tx)) is not None:
+        return known
     await tx.execute(insert(installation).values(id=1, instance=candidate, created=now))
     return candidate
 

@@ -1,0 +1,150 @@
+"""What a plan needs, read from the device and from our records. Nothing is written."""
+
+import ipaddress
+from datetime import timedelta
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import FleetsealError, Unreachable
+from fleetseal.core.model import (
+    Alias,
+    CertificateSource,
+    ConnectionPolicy,
+    Device,
+    EnableWish,
+    HttpsState,
+    Installed,
+    JobId,
+    KeyOrigin,
+    Login,
+    Plaintext,
+    Served,
+)
+from fleetseal.devices.driver import Connector
+from fleetseal.operations import issuing, plan
+from fleetseal.operations.naming import certificate_names
+from fleetseal.operations.plan import Current, Go, Issuing, Observed, Plan, ServedNow
+from fleetseal.operations.services import Services
+from fleetseal.operations.trust import peer_trust
+from fleetseal.pki import chain
+from fleetseal.store import tasks
+from fleetseal.store.certificates import IssuanceRecord
+
+
+async def plan_enable(
+    services: Services,
+    settings: Settings,
+    connector: Connector,
+    device: Device,
+    login: Login,
+    *,
+    wish: EnableWish,
+    named: bool,
+    job_id: JobId | None,
+) -> Plan:
+    """What "Enable HTTPS" would do to this device now; `job_id` None: for reading only.
+
+    Raises what opening a connection raises; NotFound without a CA; Locked when it could not sign.
+    """
+    async with services.database.reading() as tx:
+        trust = await peer_trust(services, tx, device)
+        authority = await issuing.current_authority(tx)
+        record = await issuing.find_installed(tx, device.id)
+        learned = await tasks.learned_key_origin(tx, device)
+        instance = await tasks.find_instance(tx)
+        own_issuers = await issuing.own_certificates(tx)
+    async with connector.open(device.endpoint, trust, login, serial=device.serial) as connection:
+        facts, https = connection.facts, await connection.driver.https()
+        entries = await connection.driver.certificates()
+        served = connection.served
+    if served is None:
+        served = await _served(connector, device, https)
+    seen = Observed(device, facts, https, entries, _served_now(device, https, entries, served, own_issuers))
+    now = services.clock.now()
+    start = now - plan.BACKDATED
+    decided = plan.plan_enable(
+        seen,
+        wish,
+        settings=settings,
+        issuing=Issuing(
+            authority.id,
+            authority.elliptic,
+            start,
+            start + timedelta(days=settings.certificate_validity_days),
+            certificate_names(
+                device,
+                common_name=settings.certificate_common_name,
+                domains=settings.certificate_domains,
+                resolved=await _resolved(connector, device, settings),
+            ),
+        ),
+        current=None if record is None else _current(record),
+        named=named,
+        new_alias=Alias(f"fleetseal-{instance or 'new'}-{job_id or 0}"),
+        key_origin=_key_origin(settings, learned),
+        now=now,
+    )
+    if isinstance(decided, Go):
+        if decided.issue:
+            issuing.require_openable(services, authority.record)
+        return await _with_way_back(connector, device, login, settings, decided)
+    return decided
+
+
+async def _with_way_back(connector: Connector, device: Device, login: Login, settings: Settings, go: Go) -> Plan:
+    """The plan, if plain HTTP lets us in; where it is closed, a step of its own opens and proves it."""
+    if settings.https_escape_route == "none" or go.previous.policy is ConnectionPolicy.HTTPS:
+        return go
+    try:
+        async with connector.open(device.endpoint, Plaintext(), login, serial=device.serial):
+            return go
+    except FleetsealError as error:
+        return plan.no_way_back(error.message)
+
+
+async def _served(connector: Connector, device: Device, https: HttpsState) -> Served | None:
+    if not https.tls or https.policy is ConnectionPolicy.HTTP:
+        return None
+    try:
+        return await connector.served(device.endpoint)
+    except Unreachable:
+        return None  # HTTPS is configured and dead: a new certificate is what may mend it
+
+
+def _served_now(
+    device: Device,
+    https: HttpsState,
+    entries: tuple[Installed, ...],
+    served: Served | None,
+    own_issuers: tuple[bytes, ...],
+) -> ServedNow | None:
+    if served is None or not https.tls or https.policy is ConnectionPolicy.HTTP:
+        return None
+    leaf = chain.describe(served.leaf)
+    ours = any(chain.issued_by(served.leaf, issuer) for issuer in own_issuers)
+    aliases = [entry.alias for entry in entries if entry.der == served.leaf]
+    makers = device.served_source is CertificateSource.FACTORY or any("(802.1AR)" in alias for alias in aliases)
+    foreign = not ours and not makers and leaf.subject != leaf.issuer
+    return ServedNow(served.leaf, foreign, leaf.issuer, leaf.not_after)
+
+
+async def _resolved(connector: Connector, device: Device, settings: Settings) -> frozenset[str]:
+    """The addresses of a told host name, asked only where the answer could matter: under a domain of ours."""
+    name = device.host_name
+    if name is None or device.host_name_typed:
+        return frozenset()
+    if not any(name.endswith("." + domain) for domain in settings.certificate_domains):
+        return frozenset()
+    found = await connector.resolve(name)
+    return frozenset(str(ipaddress.ip_address(address)) for address in found)
+
+
+def _current(record: IssuanceRecord) -> Current:
+    assert record.der is not None
+    assert record.renew_at is not None
+    return Current(record.der, record.names, record.authority_id, record.not_after, record.renew_at)
+
+
+def _key_origin(settings: Settings, learned: tuple[str, str] | None) -> KeyOrigin:
+    if settings.certificate_key_origin == "auto" and learned is not None:
+        return KeyOrigin(learned[0])
+    return KeyOrigin.DEVICE

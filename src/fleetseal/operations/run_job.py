@@ -1,0 +1,237 @@
+"""One run of one job: its procedure, and what happens when that fails.
+
+A retryable failure undoes nothing and waits. On final failure the undos run last-first; what could not be put
+back is an alarm that names it. What nobody foresaw fails the job with an incident id.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from fleetseal.core.errors import (
+    AuthenticationFailed,
+    CredentialsNeeded,
+    FleetsealError,
+    IdentityMismatch,
+    StandDown,
+    StoreError,
+)
+from fleetseal.core.model import DeviceId, JobId, JobStatus, TaskAction
+from fleetseal.jobs import retry
+from fleetseal.jobs.run import Cancelled, Run
+from fleetseal.operations import contact, https, issuing, states
+from fleetseal.operations import settings as current_settings
+from fleetseal.operations.https import Ended
+from fleetseal.operations.services import Services
+from fleetseal.operations.work import Work, execute_undo
+from fleetseal.store import alarms, inventory, tasks
+from fleetseal.store.database import Transaction
+
+_log = logging.getLogger(__name__)
+
+
+class Unforeseen(FleetsealError):
+    """A defect of ours; the incident id finds it in the log."""
+
+    code = "internal-error"
+
+
+async def run_job(services: Services, job_id: JobId) -> None:
+    """The job has ended, or waits until its row's `run_after`. Raises StandDown and StoreError only."""
+    run = await Run.begin(services.database, services.clock, job_id, failpoint=services.failpoint)
+    try:
+        await _proceed(services, run)
+    except Ended:
+        pass
+    except (StandDown, StoreError):
+        raise
+    except Exception as error:
+        if not isinstance(error, FleetsealError):
+            error = await _unforeseen(services, error)
+        await _failed(services, run, error)
+
+
+async def _proceed(services: Services, run: Run) -> None:
+    async with services.database.reading() as tx:
+        task = await tasks.get_task(tx, run.job.task_id)
+    if task.action is TaskAction.REFRESH:
+        await _refresh(services, run)
+        return
+    work = await _work(services, run, task.wish)
+    if run.job.unwinding is not None:
+        await _unwind(work)
+        return
+    await _PROCEDURES[task.action](work)
+
+
+_PROCEDURES: dict[TaskAction, Callable[[Work], Awaitable[None]]] = {
+    TaskAction.ENABLE_HTTPS: https.enable,
+    TaskAction.DISABLE_HTTPS: https.disable,
+}
+
+
+async def _work(services: Services, run: Run, wish: dict[str, object]) -> Work:
+    async with services.database.reading() as tx:
+        device = await inventory.get(tx, run.job.device_id)
+        login = await inventory.login(tx, services.sealer, device.id)
+        settings = await current_settings.current(services, tx)
+    if login is None:
+        raise CredentialsNeeded(
+            "It asks for a login and none is stored. Give one: "
+            "fleetseal device set DEVICE --username USER --password-file FILE. The device was not contacted."
+        )
+    if device.password_refused_version == device.password_version:
+        raise AuthenticationFailed(
+            "The device refused the stored login before; it is not sent again until it is changed: "
+            "fleetseal device set DEVICE --username USER --password-file FILE."
+        )
+    if device.identity_problem is not None:
+        raise IdentityMismatch(device.identity_problem)
+    return Work(services, settings, services.connect(settings), run, device, login, wish)
+
+
+async def _refresh(services: Services, run: Run) -> None:
+    device = await contact.refresh_device(services, run.job.device_id)
+    async with services.database.reading() as tx:
+        settings = await current_settings.current(services, tx)
+    first = states.statuses(device, now=services.clock.now(), settings=settings, active_task=None)[0]
+    if first.status in _NOT_READ:
+        await run.end(
+            JobStatus.FAILED, f"{first.status}: {first.reason}", error_code=first.status.lower().replace(" ", "-")
+        )
+    else:
+        await run.end(JobStatus.FINISHED, "Read." if first.status == "OK" else f"Read. {first.status}: {first.reason}")
+
+
+_NOT_READ = (
+    "Identity changed",
+    "Unreachable",
+    "Setup needed",
+    "Credentials needed",
+    "Wrong credentials",
+    "Certificate not trusted",
+)
+
+
+# ---------------------------------------------------------------- failure
+
+
+async def _unforeseen(services: Services, error: Exception) -> FleetsealError:
+    incident = services.rng.bytes(4).hex()
+    _log.error("Incident %s", incident, exc_info=error)
+    return Unforeseen(f"An unexpected error inside Fleetseal (incident {incident}, see the log).")
+
+
+async def _failed(services: Services, run: Run, error: FleetsealError) -> None:
+    if run.recorded("record") is not None:
+        await run.end(
+            JobStatus.FINISHED,
+            f"Done, but the tidying up afterwards failed: {error.message}",
+            error_code=error.code,
+        )
+        return
+    if await _wait_and_retry(services, run, error):
+        return
+    async with services.database.reading() as tx:
+        task = await tasks.get_task(tx, run.job.task_id)
+    await run.begin_unwinding(error.message, error_code=error.code)
+    try:
+        work = await _work(services, run, task.wish)
+    except FleetsealError:
+        await _end_untouched(services, run, error)
+        return
+    await _unwind(work)
+
+
+async def _wait_and_retry(services: Services, run: Run, error: FleetsealError) -> bool:
+    """Whether the job waits for another try: transient failures only, with short pauses, for 30 s at most."""
+    now = services.clock.now()
+    first = run.job.first_failure or now
+    jitter = services.rng.bytes(1)[0] / 256
+    decision = retry.decide(error, attempt=run.job.attempts, first_failure=first, now=now, jitter=jitter)
+    if isinstance(decision, retry.GiveUp) or isinstance(error, Cancelled):
+        return False
+    async with run.transaction() as tx:
+        await tasks.guarded_update(
+            tx,
+            run.job,
+            status=JobStatus.WAITING,
+            run_after=decision.at,
+            attempts=run.job.attempts + 1,
+            first_failure=first,
+            description=f"{error.message} It is tried again.",
+        )
+    return True
+
+
+async def _unwind(work: Work) -> None:
+    """Everything that the job changed was put back, or an alarm names what was not."""
+    run = work.run
+    touched = any(step.undo is not None for step in run.steps())
+    visible = any(
+        (step := run.step(name)) is not None and step.undo for name in ("open-http", "bind", "temporary-bind", "policy")
+    )
+    left = await run.unwind(partial(execute_undo, work))
+    reason = run.job.unwinding or ""
+    cancelled = run.job.error_code == Cancelled.code
+    status = JobStatus.CANCELLED if cancelled else JobStatus.ROLLED_BACK if visible else JobStatus.FAILED
+    await run.end(
+        status,
+        _outcome(reason, touched=touched, visible=visible, left=left, cancelled=cancelled),
+        error_code=run.job.error_code,
+        harmed=bool(left),
+        also=partial(_close_books, work, left),
+    )
+    await _note_refusal(work.services, work.device.id, run.job.error_code, work.device.password_version)
+    if visible or left:
+        await contact.refresh_device(work.services, work.device.id)
+
+
+def _outcome(reason: str, *, touched: bool, visible: bool, left: tuple[str, ...], cancelled: bool) -> str:
+    if left:
+        return f"{reason} Not everything could be put back: {' '.join(left)}"
+    if visible:
+        return f"Rolled back: {reason[:1].lower() + reason[1:]} The device is as it was before."
+    if cancelled:
+        return "Cancelled: the device is as it was before."
+    return f"{reason} The device is as it was before." if touched else reason
+
+
+async def _close_books(work: Work, left: tuple[str, ...], tx: Transaction) -> None:
+    await issuing.abandon_job(tx, work.run.job.id, reason=work.run.job.unwinding or "", now=work.services.clock.now())
+    if left:
+        await alarms.raise_alarm(
+            tx,
+            now=work.services.clock.now(),
+            cause="needs-hands",
+            object=work.alarm_object,
+            severity="critical",
+            message=f"Needs hands: {' '.join(left)}",
+        )
+
+
+async def _end_untouched(services: Services, run: Run, error: FleetsealError) -> None:
+    """The device cannot even be tried: nothing of this job can be on it unless undos are recorded."""
+    left = tuple(step.name for step in run.steps() if step.undo is not None and step.state != "undone")
+    description = error.message if not left else f"{error.message} Not put back: {', '.join(left)}."
+
+    async def also(tx: Transaction) -> None:
+        await issuing.abandon_job(tx, run.job.id, reason=error.message, now=services.clock.now())
+        if left:
+            await alarms.raise_alarm(
+                tx,
+                now=services.clock.now(),
+                cause="needs-hands",
+                object=run.job.mac or run.job.address,
+                severity="critical",
+                message=f"Needs hands: {description}",
+            )
+
+    await run.end(JobStatus.FAILED, description, error_code=error.code, harmed=bool(left), also=also)
+
+
+async def _note_refusal(services: Services, device_id: DeviceId, code: str | None, password_version: int) -> None:
+    """A refused login is not sent again until it changes."""
+    if code == AuthenticationFailed.code:
+        async with services.database.transaction() as tx:
+            await inventory.change(tx, device_id, password_refused_version=password_version)

@@ -1,0 +1,221 @@
+"""Tasks: what a person asked for, on one or many devices; and what became of it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from fleetseal.core.errors import InvalidInput
+from fleetseal.core.model import (
+    Device,
+    DeviceId,
+    JobStatus,
+    Selection,
+    Support,
+    TaskAction,
+    TaskId,
+    TaskState,
+)
+from fleetseal.jobs.engine import Engine
+from fleetseal.operations import listing
+from fleetseal.operations.services import Services
+from fleetseal.store import audit, inventory, tasks
+from fleetseal.store.tasks import JobRecord, StepRecord, TaskRecord
+
+_FAILED = (JobStatus.FAILED, JobStatus.ROLLED_BACK)
+
+
+async def request(
+    services: Services,
+    engine: Engine,
+    *,
+    actor: str,
+    action: TaskAction,
+    selection: Selection,
+    wish: dict[str, Any],
+) -> TaskId:
+    """The task is recorded with one job for each device, and begun.
+
+    Busy and unsupported devices get their outcome at once and are not contacted. Raises NotFound when a device
+    is unknown, Conflict when a name is ambiguous, InvalidInput when nothing is selected.
+    """
+    chosen = await listing.choose(services, selection)
+    if not chosen:
+        raise InvalidInput("No device is selected: there is nothing to do.")
+    task_id = await _record(services, actor=actor, action=action, wish=wish, chosen=chosen, named=bool(selection.refs))
+    await engine.submit(task_id)
+    return task_id
+
+
+async def retry(services: Services, engine: Engine, task_id: TaskId, *, actor: str) -> TaskId:
+    """A new task of the same wish on the devices that failed or were cancelled in this one."""
+    async with services.database.reading() as tx:
+        task = await tasks.get_task(tx, task_id)
+        again = [job for job in await tasks.jobs_of(tx, task_id) if job.status in (*_FAILED, JobStatus.CANCELLED)]
+        known = {device.id: device for device in await inventory.every(tx)}
+    if task.finished is None:
+        raise InvalidInput(f"Task {task_id} has not ended. Continue it: fleetseal task resume.")
+    chosen = [known[job.device_id] for job in again if job.device_id in known]
+    if not chosen:
+        raise InvalidInput(f"No device failed in task {task_id}: there is nothing to retry.")
+    named = any(job.named for job in again)
+    new = await _record(services, actor=actor, action=task.action, wish=task.wish, chosen=chosen, named=named)
+    await engine.submit(new)
+    return new
+
+
+async def cancel(services: Services, engine: Engine | None, task_id: TaskId, *, actor: str) -> None:
+    """Devices in work run their undos and end `Cancelled`; the others are not begun."""
+    now = services.clock.now()
+    async with services.database.transaction() as tx:
+        await tasks.cancel_task(tx, task_id)
+        await audit.record(tx, now=now, actor=actor, action="task.cancel", object=f"task {task_id}", detail={})
+        if engine is None:  # nobody works: devices that were begun are put back by `task resume`
+            untouched = [job.id for job in await tasks.jobs_of(tx, task_id) if job.active and job.run_number == 0]
+            await tasks.end_unreleased(tx, untouched, description="Cancelled before it began.", now=now)
+            if not any(job.active for job in await tasks.jobs_of(tx, task_id)):
+                await tasks.finish_task(tx, task_id, now=now)
+    if engine is not None:
+        await engine.submit(task_id)
+
+
+async def unfinished(services: Services) -> tuple[TaskId, ...]:
+    """The tasks that still have work to do."""
+    async with services.database.reading() as tx:
+        return tuple(task.id for task in await tasks.unfinished_tasks(tx))
+
+
+async def suspended(services: Services) -> list[dict[str, Any]]:
+    """Unfinished tasks with their counts: suspended, when nobody works on this data."""
+    async with services.database.reading() as tx:
+        counts = await tasks.job_counts(tx)
+        return [
+            {
+                "id": task.id,
+                "action": task.action,
+                "done": _ended(counts[task.id]),
+                "total": sum(counts[task.id].values()),
+            }
+            for task in await tasks.unfinished_tasks(tx)
+            if task.id in counts
+        ]
+
+
+async def show(services: Services, task_id: TaskId, *, working: bool) -> dict[str, Any]:
+    """The task result of the contract. `working`: an engine runs on this data."""
+    async with services.database.reading() as tx:
+        task = await tasks.get_task(tx, task_id)
+        jobs = await tasks.jobs_of(tx, task_id)
+        steps = await tasks.steps_of_task(tx, task_id)
+    return {
+        "id": task.id,
+        "action": task.action,
+        "state": _state(task, {status: sum(job.status is status for job in jobs) for status in JobStatus}, working),
+        "heading": _heading(task, jobs),
+        "requested": _iso(task.requested),
+        "started": _iso(task.started),
+        "finished": _iso(task.finished),
+        "stopped": task.stopped,
+        "devices": [_device(job, steps.get(job.id, ())) for job in jobs],
+    }
+
+
+async def list_(services: Services, *, working: bool) -> list[dict[str, Any]]:
+    """Every task, the newest first, without its devices."""
+    async with services.database.reading() as tx:
+        counts = await tasks.job_counts(tx)
+        listed = await tasks.list_tasks(tx)
+    return [
+        {
+            "id": task.id,
+            "action": task.action,
+            "state": _state(task, counts.get(task.id, {}), working),
+            "requested": _iso(task.requested),
+            "started": _iso(task.started),
+            "finished": _iso(task.finished),
+            "total": sum(counts.get(task.id, {}).values()),
+            "done": _ended(counts.get(task.id, {})),
+            "failed": sum(counts.get(task.id, {}).get(status, 0) for status in _FAILED),
+        }
+        for task in listed
+    ]
+
+
+async def _record(
+    services: Services, *, actor: str, action: TaskAction, wish: dict[str, Any], chosen: Iterable[Device], named: bool
+) -> TaskId:
+    now = services.clock.now()
+    chosen = list(chosen)
+    async with services.database.transaction() as tx:
+        await tasks.instance(tx, candidate=services.rng.bytes(3).hex(), now=now)
+        busy = await inventory.active_tasks(tx)
+        ended = {device.id: why for device in chosen if (why := _why_not(device, action, busy)) is not None}
+        task_id = await tasks.add_task(
+            tx,
+            action=action,
+            wish=wish,
+            devices=[(device, named) for device in chosen if device.id not in ended],
+            now=now,
+        )
+        for device in chosen:
+            if device.id in ended:
+                status = JobStatus.FAILED if named else JobStatus.SKIPPED
+                await tasks.add_ended_job(
+                    tx, task_id, device, named=named, status=status, description=ended[device.id], now=now
+                )
+        if len(ended) == len(chosen):
+            await tasks.finish_task(tx, task_id, now=now)
+        detail = {"wish": wish, "devices": len(chosen)}
+        await audit.record(tx, now=now, actor=actor, action=f"task.{action}", object=f"task {task_id}", detail=detail)
+    return task_id
+
+
+def _why_not(device: Device, action: TaskAction, busy: Mapping[DeviceId, TaskId]) -> str | None:
+    if device.id in busy:
+        return f"Busy: task {busy[device.id]} is at work on it."
+    if action is TaskAction.REFRESH or device.support is Support.SUPPORTED:
+        return None
+    what = "Unsupported device" if device.support is Support.PRODUCT else "Unsupported firmware"
+    return f"{what}: {device.support_reason} Nothing was written to it."
+
+
+def _state(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> TaskState:
+    if task.finished is not None:
+        if task.cancelled:
+            return TaskState.CANCELLED
+        return TaskState.FAILED if any(counts.get(status, 0) for status in _FAILED) else TaskState.FINISHED
+    if not working:
+        return TaskState.SUSPENDED
+    if task.started is None:
+        return TaskState.QUEUED
+    return TaskState.RUNNING if counts.get(JobStatus.RUNNING, 0) else TaskState.WAITING
+
+
+def _heading(task: TaskRecord, jobs: tuple[JobRecord, ...]) -> str:
+    failed = sum(job.status in _FAILED for job in jobs)
+    if failed:
+        return f"{task.action} failed on {failed} of {len(jobs)} devices"
+    cancelled = sum(job.status is JobStatus.CANCELLED for job in jobs)
+    if cancelled:
+        return f"{task.action} cancelled on {cancelled} of {len(jobs)} devices"
+    return f"{task.action} successful on all devices"
+
+
+def _device(job: JobRecord, steps: tuple[StepRecord, ...]) -> dict[str, Any]:
+    return {
+        "mac": job.mac,
+        "address": job.address,
+        "status": job.status,
+        "description": job.description,
+        "error": job.error_code,
+        "steps": [
+            {"name": step.name, "state": step.state, "at": _iso(step.at), "detail": step.detail} for step in steps
+        ],
+    }
+
+
+def _ended(counts: dict[JobStatus, int]) -> int:
+    return sum(count for status, count in counts.items() if not status.active)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")

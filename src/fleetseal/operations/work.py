@@ -1,0 +1,282 @@
+"""A job's hold on its device: how it connects, waits, and puts back what it changed.
+
+Each step opens its own connection, and opening proves identity anew. While the job is active the device is also
+recognised by the exact leaf that this job issued.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import (
+    Busy,
+    DeviceError,
+    IdentityMismatch,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    Unreachable,
+    VerificationFailed,
+)
+from fleetseal.core.model import (
+    Alias,
+    Anchored,
+    ConnectionPolicy,
+    Device,
+    HttpsState,
+    JobStatus,
+    Login,
+    PeerTrust,
+    Plaintext,
+    Serial,
+)
+from fleetseal.devices.driver import Connection, Connector
+from fleetseal.jobs.run import Run, Undo
+from fleetseal.operations import issuing
+from fleetseal.operations.plan import https_from_json
+from fleetseal.operations.services import Services
+from fleetseal.operations.trust import peer_trust
+from fleetseal.store import tasks
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 1.0
+NOT_ANSWERING = (Unreachable, Busy, OutcomeUnknown)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of one job on one device."""
+
+    services: Services
+    settings: Settings
+    connector: Connector
+    run: Run
+    device: Device
+    login: Login
+    wish: dict[str, Any]
+
+    @property
+    def serial(self) -> Serial:
+        """The device's; a device that has been logged into has told it."""
+        if self.device.serial is None:
+            raise IdentityMismatch("The device has not told its serial number: look at it again with `device refresh`.")
+        return self.device.serial
+
+    @property
+    def alarm_object(self) -> str:
+        """How alarms and audit records name the device."""
+        return self.device.mac or self.device.address
+
+    @property
+    def actor(self) -> str:
+        return f"task {self.run.job.task_id}"
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """An open connection to this very device, by the trust it has or by this job's leaf."""
+        async with self.connector.open(
+            self.device.endpoint, await self.trust(), self.login, serial=self.serial
+        ) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def plain_connection(self) -> AsyncIterator[Connection]:
+        """The way back: plain HTTP, digest, the realm of this serial. For proving it, and for undos."""
+        async with self.connector.open(self.device.endpoint, Plaintext(), self.login, serial=self.serial) as connection:
+            yield connection
+
+    async def trust(self) -> PeerTrust:
+        """What the inventory says of this device; or this job's own leaf, if the device serves that now."""
+        async with self.services.database.reading() as tx:
+            leaves = await issuing.leaves_of_job(tx, self.run.job.id)
+            own = await peer_trust(self.services, tx, self.device)
+        if leaves:
+            try:
+                served = await self.connector.served(self.device.endpoint)
+            except Unreachable:
+                return own
+            if served.leaf in leaves:
+                return Anchored(anchors=(), leaves=frozenset({hashlib.sha256(served.leaf).digest()}))
+        return own
+
+    async def patiently(
+        self,
+        act: Callable[[], Awaitable[T]],
+        *,
+        seconds: float,
+        while_: tuple[type[DeviceError], ...] = NOT_ANSWERING,
+    ) -> T:
+        """What `act` returns once the device answers; its last error after this many seconds.
+
+        For the gap in which a web server restarts: only the errors `while_` are waited out.
+        """
+        deadline = self.services.clock.monotonic() + seconds
+        while True:
+            try:
+                return await act()
+            except while_:
+                if self.services.clock.monotonic() >= deadline:
+                    raise
+            await self.services.clock.sleep(_POLL_SECONDS)
+
+    async def until(self, look: Callable[[], Awaitable[T | None]], *, seconds: float) -> T | None:
+        """What `look` finds, waiting for the device to answer and to show it; None when the time is over."""
+        deadline = self.services.clock.monotonic() + seconds
+        while True:
+            found = await self.patiently(look, seconds=max(0.0, deadline - self.services.clock.monotonic()))
+            if found is not None or self.services.clock.monotonic() >= deadline:
+                return found
+            await self.services.clock.sleep(_POLL_SECONDS)
+
+    async def wait(self, seconds: float, why: str) -> None:
+        """The run ends here and keeps no place in the queue; the engine starts the job again after this time."""
+        at = self.services.clock.now() + timedelta(seconds=seconds)
+        async with self.run.transaction() as tx:
+            await tasks.guarded_update(
+                tx,
+                self.run.job,
+                run_after=at,
+                status=JobStatus.WAITING,
+                description=why,
+                attempts=0,
+                first_failure=None,
+            )
+
+
+async def execute_undo(work: Work, undo: Undo) -> str:
+    """The device is again as the undo says; returns what was done, for people. Raises when it could not be.
+
+    Safe to run twice: each verb looks first.
+    """
+    return await _UNDOS[undo["verb"]](work, undo)
+
+
+async def switch_https(work: Work, name: str, target: HttpsState, *, undo: Undo | None, detail: str) -> None:
+    """The web server is configured as `target`, read back after its restart; recorded as step `name`.
+
+    Raises VerificationFailed when the device cannot be reached any more: what follows is the rollback.
+    """
+    switched = work.run.step(name) is not None
+
+    async def read() -> bool | None:
+        async with work.connection() as connection:
+            return same_https(await connection.driver.https(), target) or None
+
+    async def look() -> bool | None:
+        if not switched:
+            return await read()
+        try:
+            return await work.until(read, seconds=work.settings.https_verify_seconds)
+        except NOT_ANSWERING as error:
+            raise VerificationFailed(
+                "The device stopped answering HTTPS after its web server was reconfigured."
+            ) from error
+
+    async def act() -> None:
+        nonlocal switched
+        async with work.connection() as connection:
+            switched = True
+            await connection.driver.set_https(target)
+
+    await work.run.device(name, look=look, act=act, undo=undo, detail=detail)
+
+
+def restore_https(state: HttpsState) -> Undo:
+    return {"verb": "restore-https", "state": asdict(state)}
+
+
+def remove_alias(alias: Alias) -> Undo:
+    return {"verb": "remove-alias", "alias": alias}
+
+
+@asynccontextmanager
+async def _any_connection(work: Work) -> AsyncIterator[Connection]:
+    """By the usual trust; if TLS is dead, by the way back that this job proved (an undo, and nothing else)."""
+    usual: DeviceError | None = None
+    opening = work.connection()
+    try:
+        connection = await opening.__aenter__()
+    except DeviceError as error:
+        usual = error
+    if usual is None:
+        try:
+            yield connection
+        finally:
+            await opening.__aexit__(None, None, None)
+        return
+    if not work.run.recorded("way-back"):
+        raise usual
+    async with work.plain_connection() as connection:
+        yield connection
+
+
+async def _restore_https(work: Work, undo: Undo) -> str:
+    """Binding and policy are as before, read back and proved by a new login."""
+    before = https_from_json(undo["state"])
+
+    async def look() -> bool | None:
+        async with _any_connection(work) as connection:
+            return same_https(await connection.driver.https(), before) or None
+
+    async def act() -> None:
+        async with _any_connection(work) as connection:
+            if before.policy is ConnectionPolicy.HTTPS:
+                await _prove_tls(work)
+            await connection.driver.set_https(before)
+
+    patience = work.settings.https_verify_seconds
+    if not await work.patiently(look, seconds=patience):
+        with suppress(OutcomeUnknown, Rejected):  # never repeated blindly: the look below decides what happened
+            await work.patiently(act, seconds=patience, while_=(Unreachable, Busy))
+        if not await work.until(look, seconds=patience):
+            raise Rejected("The previous HTTPS configuration could not be put back: the device does not take it.")
+    if before.tls and before.policy is not ConnectionPolicy.HTTP:
+        await work.patiently(lambda: _prove_tls(work), seconds=patience)
+        return "The previous certificate serves HTTPS again."
+    return "HTTPS is off again, as before."
+
+
+async def _prove_tls(work: Work) -> None:
+    """HTTPS completes a handshake. Raises Unreachable when it does not."""
+    await work.connector.served(work.device.endpoint)
+
+
+def same_https(now: HttpsState, before: HttpsState) -> bool:
+    return (now.tls, now.policy, now.alias, now.other_policies) == (
+        before.tls,
+        before.policy,
+        before.alias,
+        before.other_policies,
+    )
+
+
+async def _remove_alias(work: Work, undo: Undo) -> str:
+    alias = Alias(undo["alias"])
+
+    async def remove() -> None:
+        async with _any_connection(work) as connection:
+            if await holds(connection, alias):
+                with suppress(NotFound, OutcomeUnknown):  # the look below decides what happened
+                    await connection.driver.remove(alias)
+                if await holds(connection, alias):
+                    raise Rejected(f"The entry {alias} could not be removed from the device.")
+
+    await work.patiently(remove, seconds=work.settings.https_verify_seconds)
+    return f"The entry {alias} was removed."
+
+
+async def holds(connection: Connection, alias: Alias) -> bool:
+    """Whether the device's store has an entry of this name, with a key or as a CA."""
+    entries = [entry.alias for entry in await connection.driver.certificates()]
+    return alias in entries or alias in [entry.alias for entry in await connection.driver.authorities()]
+
+
+_UNDOS: dict[str, Callable[[Work, Undo], Awaitable[str]]] = {
+    "restore-https": _restore_https,
+    "remove-alias": _remove_alias,
+}
