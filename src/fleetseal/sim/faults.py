@@ -1,0 +1,90 @@
+"""Scripted trouble: plain data, per device, changed at run time.
+
+Counted troubles (`dict[verb, times]`) are used up; a verb is one of `VERBS`.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+VERBS = (
+    "create_key",
+    "get_csr",
+    "install",
+    "install_key_pair",
+    "install_ca",
+    "delete",
+    "bind",
+    "set_clock",
+    "set_params",
+    "set_keystore",
+    "create_user",
+)
+"""What a request can change (`get_csr` changes nothing, but can be lost all the same)."""
+
+ANSWERS = ("endless", "drip", "deep-xml", "deep-json", "huge", "compressed", "wrong-length", "many-headers")
+"""Hostile answers, instead of the right one."""
+
+
+@dataclass
+class Faults:
+    """All off by default, except that the web server takes `restart_seconds` to come back after a TLS change."""
+
+    restart_seconds: float = 0.1  # listeners closed after each change of the web server
+    answer_after_restart: bool = False  # the server dies before the answer of such a change is sent
+    lose_request_of: dict[str, int] = field(default_factory=dict)  # connection dropped, no effect
+    lose_answer_of: dict[str, int] = field(default_factory=dict)  # effect, then connection dropped
+    ok_without_effect: dict[str, int] = field(default_factory=dict)  # success answered, nothing done
+    error_with_effect: dict[str, int] = field(default_factory=dict)  # done, but 500 answered
+    effect_twice: dict[str, int] = field(default_factory=dict)  # done twice; the second answer is sent
+    tls_dead_on_new_certificate: bool = False  # handshakes fail while a certificate not of the first start is bound
+    tls_dies_after: float | None = None  # the same, but only this many seconds after the binding
+    serves_old_certificate: bool = False  # the web server keeps showing what it showed before the last change
+    serves_wrong_leaf: bool = False  # the web server shows a certificate from nowhere
+    keygen_seconds: float = 0.0  # added to each key generation
+    key_generation_refused: bool = False  # KeyPairGenerationFault, "Failed to generate key pair"
+    store_full: bool = False
+    load_certificates: str | None = None  # "keys-not-matching" or "no-effect" of tds:LoadCertificates
+    csr_sha1: bool | None = None  # None: as the profile does
+    rsa_1024: bool = False  # keys of CreateCertificate2
+    clock_offset: float = 0.0  # device's clock minus the real one, seconds; setting the clock changes it
+    nonce_seconds: float = 300.0  # life of a digest nonce
+    redirect_to: str | None = None  # every request: 302 to this URL
+    basic_only: bool = False  # only Basic is offered, on plain HTTP too
+    no_qop: bool = False  # digest as in RFC 2069
+    realm: str | None = None  # another realm than AXIS_<serial>
+    serial: str | None = None  # another serial in the answers
+    answer: str | None = None  # one of ANSWERS
+    answer_on: str = ""  # only for targets that begin so
+    lockout_after: int | None = None  # wrong passwords until the address is blocked
+    lockout_seconds: float = 10.0
+    unreachable: bool = False  # both ports refuse
+    http_closed: bool = False  # plain HTTP refuses, whatever the policy says
+    http_redirects: bool = True  # under HTTPS-only, plain HTTP answers 301 (else it refuses)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Faults":
+        """From plain data. Raises ValueError on names, verbs and kinds of answer that do not exist."""
+        faults = cls()
+        faults.change(values)
+        return faults
+
+    def change(self, values: dict[str, Any]) -> None:
+        """Set what is named. Raises ValueError, changing nothing, on what does not exist."""
+        known = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name, value in values.items():
+            if name not in known:
+                raise ValueError(f"There is no fault {name!r}. Known: {', '.join(known)}.")
+            if isinstance(known[name], dict) and not set(value) <= set(VERBS):
+                raise ValueError(f"{name} names an unknown verb. Known: {', '.join(VERBS)}.")
+            if name == "answer" and value not in (None, *ANSWERS):
+                raise ValueError(f"There is no answer {value!r}. Known: {', '.join(ANSWERS)}.")
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    @staticmethod
+    def use(counted: dict[str, int], verb: str) -> bool:
+        """Whether this trouble is due for the verb now; one time is used up."""
+        left = counted.get(verb, 0)
+        if left > 0:
+            counted[verb] = left - 1
+        return left > 0
