@@ -9,7 +9,8 @@ FleetsealError
 │   └─ IdentityMismatch
 ├─ TrustFailure
 ├─ IssuanceRefused
-└─ StoreError
+├─ StoreError
+└─ InUse
 
 `code` is stable and listed in docs/reference/errors.md. No message holds a secret or unescaped
 control characters: text from devices goes through `core.text.clean` first.
@@ -170,6 +171,13 @@ class StoreError(FleetsealError):
     """The database refused a write or a read: disk full, locked, damaged."""
 
     code = "store-error"
+    disposition = Disposition.RETRY
+
+
+class InUse(FleetsealError):
+    """Another process owns the data directory and does not answer. Nothing was done."""
+
+    code = "in-use"
     disposition = Disposition.RETRY
 
 

@@ -1,0 +1,311 @@
+"""The composition root: the only place where things are wired, and the only owner of a data directory.
+
+One process at a time owns a data directory: it holds `DATA/lock`. While it lives it serves the API on
+`DATA/fleetseal.sock` (0600), or, on Windows and where that path is too long, on a loopback port with a token,
+both kept in `DATA/fleetseal.port` (0600). Everybody else is its client.
+"""
+
+import asyncio
+import getpass
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fleetseal.core import config
+from fleetseal.core.errors import Conflict, FleetsealError, InUse, InvalidInput, StoreError
+from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from fleetseal.core.config import Settings
+    from fleetseal.devices.driver import Connector
+    from fleetseal.jobs.engine import Engine
+    from fleetseal.operations.services import Services
+    from fleetseal.web.listener import Listener
+
+_OWNER_PATIENCE = 8.0  # seconds: how long an owner that comes or goes is waited for
+_SOCKET_DELAY = 0.3  # seconds: a command that ends sooner opens no socket; others wait for the lock that long
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How this process reaches the API: in-process (`application`), or at another process (`socket`, or `port`
+    on loopback with `token`)."""
+
+    application: "Application | None" = None
+    socket: Path | None = None
+    port: int | None = None
+    token: str | None = None
+
+
+@asynccontextmanager
+async def connect_or_open(data: Path) -> AsyncIterator[Reach]:
+    """The API of whoever owns `data`; if nobody does, this process does until the block ends.
+
+    Raises InUse when the owner does not answer, StoreError when the directory cannot be used.
+    """
+    clock = SystemClock()
+    deadline = clock.monotonic() + _OWNER_PATIENCE
+    async with AsyncExitStack() as stack:
+        while True:
+            if (reach := await running_server(data)) is not None:
+                break
+            try:
+                reach = Reach(application=await stack.enter_async_context(open_application(data)))
+                break
+            except InUse:
+                if clock.monotonic() >= deadline:
+                    raise
+                await clock.sleep(0.1)
+        yield reach
+
+
+async def running_server(data: Path) -> Reach | None:
+    """Where the owner of `data` serves the API; None when nobody does. Raises InUse when it does not answer."""
+    from fleetseal.web.listener import answers, place_of
+
+    place = place_of(data)
+    if place is None or not await answers(place):
+        return None
+    return Reach(socket=place.socket, port=place.port, token=place.token)
+
+
+async def serve(data: Path, stop: Callable[[Callable[[], None]], None]) -> None:
+    """The API and the jobs, until asked to stop; then no device is begun any more and those in work finish.
+
+    `stop` is given the function that asks. Raises Conflict when another process owns `data`, InUse when that one
+    does not answer.
+    """
+    clock = SystemClock()
+    deadline = clock.monotonic() + _OWNER_PATIENCE
+    asked = asyncio.Event()
+    stop(asked.set)
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                application = await stack.enter_async_context(open_application(data, work=True))
+                break
+            except InUse:
+                if clock.monotonic() >= deadline:
+                    if await running_server(data) is not None:
+                        raise Conflict(f"Another server or command works on {data}. Stop it first.") from None
+                    raise
+                await clock.sleep(0.1)
+        _log.info("Serving %s at %s", data, application.listener.shown)
+        await asked.wait()
+        _log.info("Stopping: devices in work finish, no new one is begun.")
+
+
+class Application:
+    """What the API works with, while this process owns the data directory."""
+
+    def __init__(self, services: "Services", group: asyncio.TaskGroup, *, serving: bool) -> None:
+        from fleetseal.web.listener import Listener
+        from fleetseal.web.api import build
+
+        self.services = services
+        self.serving = serving
+        self.actor = _user()
+        self.api: FastAPI = build(self)
+        self.listener: Listener = Listener(self.api, services.data, services.rng)
+        self._group = group
+        self._engine: asyncio.Future[Engine] | None = None
+        self._leaving = asyncio.Event()
+
+    @property
+    def working(self) -> bool:
+        """An engine runs, or is being started."""
+        return self._engine is not None
+
+    async def engine(self) -> "Engine":
+        """The engine; started when it is first needed: until then nothing continues by itself."""
+        if self._engine is None:
+            self._engine = asyncio.get_running_loop().create_future()
+            self._group.create_task(self._run_engine(self._engine))
+        return await asyncio.shield(self._engine)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs beside the requests; cancelled when the application leaves."""
+        self._group.create_task(self._until_leaving(work))
+
+    def drain(self) -> None:
+        """No new device is begun from now on; devices in work finish or roll back."""
+        if self._engine is not None and self._engine.done() and self._engine.exception() is None:
+            self._engine.result().drain()
+
+    async def open_door(self) -> None:
+        """Other processes of this user reach the API. Raises StoreError when no socket can be made."""
+        await self.listener.open(self._group)
+
+    async def leave(self) -> None:
+        """Requests in progress are answered, devices in work finish, nothing runs any more."""
+        self.drain()
+        self._leaving.set()
+        await self.listener.close()
+
+    async def _run_engine(self, ready: "asyncio.Future[Engine]") -> None:
+        from fleetseal.jobs.engine import running
+        from fleetseal.operations.run_job import run_job
+        from fleetseal.operations.settings import current
+
+        services = self.services
+        try:
+            async with services.database.reading() as tx:
+                settings = await current(services, tx)
+            async with running(
+                services.database,
+                services.clock,
+                partial(run_job, services),
+                jobs_file=services.data / "jobs.db",
+                concurrency=settings.jobs_concurrency,
+            ) as engine:
+                ready.set_result(engine)
+                await self._leaving.wait()
+                engine.drain()
+        except Exception as error:
+            if ready.done():
+                raise
+            self._engine = None
+            ready.set_exception(error)
+
+    async def _until_leaving(self, work: Coroutine[Any, Any, None]) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work), group.create_task(_returning(self._leaving.wait()))]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+
+
+@asynccontextmanager
+async def open_application(
+    data: Path,
+    *,
+    work: bool = False,
+    clock: Clock | None = None,
+    rng: Rng | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Application]:
+    """This process owns `data` until the block ends. `work`: jobs run and the socket is open from the start;
+    otherwise jobs run from the first request that needs them.
+
+    Raises InUse at once when another process owns it, StoreError when it cannot be used.
+    """
+    clock, rng = clock or SystemClock(), rng or SystemRng()
+    failure: BaseException | None = None
+    with _owned(data):
+        services = await _services(data, clock, rng, config.environment() if environment is None else environment)
+        try:
+            async with asyncio.TaskGroup() as group:
+                application = Application(services, group, serving=work)
+                if work:
+                    await application.open_door()
+                    await application.engine()
+                else:
+                    application.spawn(_open_later(application, clock))
+                try:
+                    yield application
+                except (Exception, asyncio.CancelledError) as error:  # raised below as it is, not in a group
+                    failure = error
+                await application.leave()
+        finally:
+            await services.database.close()
+    if failure is not None:
+        raise failure
+
+
+async def simulate(
+    *, count: int | None, profiles: tuple[str, ...], port: int, configuration: Path | None, ready: Callable[[Any], None]
+) -> None:
+    """Virtual devices on loopback, until cancelled. `ready` gets the running fleet."""
+    from fleetseal.sim import fleet
+
+    await fleet.run(profiles, count, port, configuration, ready)
+
+
+async def _services(data: Path, clock: Clock, rng: Rng, environment: Mapping[str, str]) -> "Services":
+    from fleetseal.core.secrets import Sealer, load_or_create_key
+    from fleetseal.operations.services import Services
+    from fleetseal.pki.issuer import Vault
+    from fleetseal.store.database import Database
+
+    def connect(settings: "Settings") -> "Connector":
+        from fleetseal.devices.connect import AxisConnector
+
+        return AxisConnector(clock, rng, extra_maker_roots=_maker_roots(settings))
+
+    sources = config.read_sources(data, environment)
+    sealer = Sealer(load_or_create_key(data / "secrets.key", rng), rng)
+    return Services(
+        data=data,
+        database=await Database.open(data / "fleetseal.db"),
+        clock=clock,
+        rng=rng,
+        sealer=sealer,
+        vault=Vault(data, rng),
+        connect=connect,
+        sources=sources,
+    )
+
+
+def _maker_roots(settings: "Settings") -> tuple[bytes, ...]:
+    """DER of `devices.maker-roots`. Raises InvalidInput when the file cannot be read or holds no certificate."""
+    if not settings.devices_maker_roots:
+        return ()
+    from fleetseal.pki.chain import parse_all
+
+    path = Path(settings.devices_maker_roots).expanduser()
+    try:
+        return parse_all(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"The file {path} of devices.maker-roots cannot be read: {error.strerror}.") from error
+
+
+@contextmanager
+def _owned(data: Path) -> Iterator[None]:
+    """`data` exists, belongs to this user alone (0700), and to this process until the block ends."""
+    from filelock import FileLock, Timeout
+
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name != "nt" and data.stat().st_mode & 0o077:
+            data.chmod(0o700)
+        lock = FileLock(data / "lock", timeout=0, mode=0o600, thread_local=False)
+        lock.acquire()
+    except Timeout:
+        raise InUse(
+            f"Another process uses the data directory {data} and does not answer. Wait, or end that process."
+        ) from None
+    except OSError as error:
+        raise StoreError(f"The data directory {data} cannot be used: {error.strerror}. Nothing was done.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def _open_later(application: Application, clock: Clock) -> None:
+    await clock.sleep(_SOCKET_DELAY)
+    try:
+        await application.open_door()
+    except FleetsealError as error:
+        _log.warning("%s Other commands wait until this one has ended.", error.message)
+
+
+async def _returning(work: Awaitable[Any]) -> None:
+    await work
+
+
+def _user() -> str:
+    """The name of this user for the audit trail; the API is reachable to this user only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):
+        return "local"

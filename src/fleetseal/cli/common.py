@@ -1,0 +1,79 @@
+"""What every command shares: options, exit codes, and how an error is told."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from fleetseal.core import config
+from fleetseal.core.errors import FleetsealError
+
+DONE, FAILED, WRONG, MISSING, LOCKED, IN_USE = range(6)
+INTERRUPTED = 130
+
+_EXIT = {
+    "locked": LOCKED,
+    "not-found": MISSING,
+    "in-use": IN_USE,
+    "invalid-input": WRONG,
+    "conflict": WRONG,
+    "forbidden": WRONG,
+    "not-supported": WRONG,
+    "issuance-refused": WRONG,
+}
+
+
+@Parameter(name="*", group="Everywhere")
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Options of every command."""
+
+    data: Path | None = None
+    """Data directory. Default: FLEETSEAL_DATA, else this user's data folder."""
+    json: Annotated[bool, Parameter(negative="")] = False
+    """Print exactly one JSON document, and nothing else, on standard output."""
+
+    @property
+    def directory(self) -> Path:
+        return config.data_directory(self.data, config.environment())
+
+
+NO_OPTIONS = Common()
+
+Names = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
+"""An option that may be given several times."""
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def noun(name: str, text: str) -> App:
+    """The commands of one noun."""
+    return App(name=name, help=text, version_flags=[], result_action="return_value")
+
+
+def exit_code(error: FleetsealError) -> int:
+    """The exit code of the contract for an error, ours or one the API tells of."""
+    return _EXIT.get(str(getattr(error, "problem", error.code)), FAILED)
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """Runs a command to its exit code. Whatever a user can cause is one sentence on standard error."""
+    try:
+        result = command()
+        if isinstance(result, Coroutine):
+            result = asyncio.run(result)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else DONE
+    except FleetsealError as error:
+        print(error.message, file=sys.stderr)
+        return exit_code(error)
+    except (KeyboardInterrupt, EOFError):
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED

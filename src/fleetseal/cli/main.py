@@ -1,0 +1,48 @@
+"""The command `fleetseal`. Each noun's module is imported only when one of its commands is used."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from fleetseal import __version__
+from fleetseal.cli.common import WRONG, guarded
+
+_NOUNS = {
+    "ca": "The certificate authority: create or import it, show, export, unlock and lock it.",
+    "device": "Devices: add, list, show, refresh, change, trust and remove them.",
+    "https": "HTTPS on devices: enable or update it, or disable it.",
+    "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
+    "alarm": "Conditions that hold now and need attention: list and acknowledge them.",
+    "settings": "Settings: list, get and set them.",
+}
+_VERBS = {
+    "serve": ("serve", "Work for this data directory until stopped: the API on a local socket, and the jobs."),
+    "simulate": ("simulate", "Run virtual devices on this computer, with real TLS."),
+    "demo": ("demo", "Secure a virtual site before your eyes, in a data directory that is thrown away."),
+}
+
+
+def build() -> App:
+    app = App(
+        name="fleetseal",
+        help="Gives every network camera of a site its own HTTPS certificate, and keeps it valid.",
+        version=__version__,
+        result_action="return_value",
+    )
+    for name, text in _NOUNS.items():
+        app.command(f"fleetseal.cli.{name}:app", name=name, help=text)
+    for name, (module, text) in _VERBS.items():
+        app.command(f"fleetseal.cli.{module}:{name}", name=name, help=text)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line; its exit code."""
+    app = build()
+    try:
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        print(f"{error}", file=sys.stderr)
+        return WRONG
+    return guarded(lambda: command(*bound.args, **bound.kwargs))

@@ -1,0 +1,69 @@
+"""What people and programs read: tables and sentences, or one JSON document.
+
+Text from devices reaches the terminal through `core.text.clean` only, never as markup.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+from fleetseal.core.text import clean
+
+_WIDE = 10_000  # columns, where no terminal wraps
+_LONGEST = 2000
+
+
+def as_json(document: Any) -> None:
+    """The one document of `--json`."""
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def say(sentence: str) -> None:
+    print(clean(sentence, limit=_LONGEST))
+
+
+def tell(sentence: str) -> None:
+    """A diagnostic: on standard error."""
+    print(clean(sentence, limit=_LONGEST), file=sys.stderr)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, stream: TextIO | None = None) -> None:
+    """Rows under headings. Nothing is cut off: long cells go on below, addresses and MACs stay whole."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    stream = stream or sys.stdout
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else _WIDE, highlight=False, markup=False, emoji=False)
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    content = [[_cell(value) for value in row] for row in rows]
+    for position, heading in enumerate(headings):
+        whole = max((len(row[position]) for row in content), default=0)
+        kept = heading in _WHOLE
+        shown.add_column(heading, overflow="fold", no_wrap=kept, min_width=whole if kept else None, header_style="bold")
+    for row in content:
+        shown.add_row(*(Text(cell) for cell in row))
+    console.print(shown)
+
+
+_WHOLE = frozenset({"MAC Address", "Address", "Id", "Status"})
+
+
+def facts(pairs: Mapping[str, Any]) -> None:
+    """One `name: value` a line; members without a value are left out."""
+    width = max(map(len, pairs), default=0)
+    for name, value in pairs.items():
+        if value not in (None, "", [], ()):
+            print(f"{name + ':':<{width + 1}} {_cell(value)}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(one) for one in value)
+    return clean(str(value), limit=_LONGEST)

@@ -1,0 +1,73 @@
+"""`fleetseal settings`."""
+
+from typing import Any
+
+from fleetseal.cli import output
+from fleetseal.cli.client import connected
+from fleetseal.cli.common import DONE, NO_OPTIONS, Common, noun
+from fleetseal.cli.notice import suspended
+
+app = noun("settings", "Settings: list, get and set them.")
+
+
+@app.command(name="list")
+async def list_(*, common: Common = NO_OPTIONS) -> int:
+    """List every setting with its value and meaning."""
+    async with connected(common.directory) as client:
+        settings = await client.get("settings")
+        await suspended(client)
+    if common.json:
+        output.as_json(settings)
+    else:
+        output.table(
+            ("Key", "Value", "From", "Meaning"),
+            [(one["key"], one["value"], one["source"], one["help"]) for one in settings],
+        )
+    return DONE
+
+
+@app.command
+async def get(key: str, /, *, common: Common = NO_OPTIONS) -> int:
+    """Show one setting.
+
+    Parameters
+    ----------
+    key
+        Its name, such as certificate.validity-days.
+    """
+    async with connected(common.directory) as client:
+        setting = await client.get("settings", key)
+        await suspended(client)
+    if common.json:
+        output.as_json(setting)
+    else:
+        output.say(_text(setting["value"]))
+    return DONE
+
+
+@app.command(name="set")
+async def set_(key: str, value: str, /, *, common: Common = NO_OPTIONS) -> int:
+    """Change one setting. It is in force from now on, also for tasks that wait.
+
+    Parameters
+    ----------
+    key
+        Its name, such as certificate.validity-days.
+    value
+        The new value. Values that are not allowed are refused, with those that are.
+    """
+    async with connected(common.directory) as client:
+        setting = await client.put("settings", key, body={"value": value})
+    if common.json:
+        output.as_json(setting)
+        return DONE
+    output.say(f"{setting['key']} is {_text(setting['value']) or 'empty'}.")
+    if setting["source"] != "database":
+        output.tell(f"The value comes from the {setting['source']}, which goes before what was set just now.")
+    return DONE
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,26 @@
+"""Settings."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from fleetseal.operations import settings
+from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import SettingValue
+
+router = APIRouter(prefix="/settings", tags=["settings"])
+
+
+@router.get("", summary="Every setting with its value, default, source and meaning")
+async def list_settings(backend: Asked) -> list[dict[str, Any]]:
+    return await settings.list_(backend.services)
+
+
+@router.get("/{key}", summary="One setting")
+async def get_setting(backend: Asked, key: str) -> dict[str, Any]:
+    return await settings.get(backend.services, key)
+
+
+@router.put("/{key}", summary="Store a value for a setting")
+async def set_setting(backend: Asked, key: str, body: SettingValue) -> dict[str, Any]:
+    return await settings.set_(backend.services, actor=backend.actor, key=key, value=body.value)
