@@ -1,0 +1,52 @@
+# Everything sets itself up: only Python >= 3.11 and make are needed (and the openssl command as the witness).
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test check format bench lock clean
+
+help:
+	@echo "make demo    a virtual site, a CA, HTTPS on every camera, verified by openssl"
+	@echo "make test    all tests"
+	@echo "make check   format, lint, types, architecture"
+	@echo "make bench   ratios of speed, as JSON lines"
+	@echo "make lock    write requirements.lock and requirements-dev.lock anew (needs uv)"
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime
+	$(BIN)/fleetseal demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src tests
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  pyproject.toml --extra build -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  pyproject.toml --extra build --extra dev -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache build dist
