@@ -20,7 +20,7 @@ from fleetseal.core.runtime import Clock, Rng
 from fleetseal.devices import probe, tls
 from fleetseal.devices.axis import catalogue, identity, wire_cgi
 from fleetseal.devices.driver import Driver, Sight, Verification
-from fleetseal.devices.target import resolve
+from fleetseal.devices.target import addresses, resolve
 from fleetseal.devices.transport import Redirected, Transport, connected
 
 NOT_AXIS = "It answers, but not as an Axis device."
@@ -66,6 +66,9 @@ class AxisConnector:
     async def served(self, endpoint: Endpoint) -> Served:
         return await tls.handshake(endpoint, await resolve(endpoint.host))
 
+    async def resolve(self, name: str) -> frozenset[str]:
+        return frozenset(await addresses(name))
+
     @asynccontextmanager
     async def open(
         self, endpoint: Endpoint, trust: PeerTrust, login: Login, *, serial: Serial | None
@@ -74,7 +77,12 @@ class AxisConnector:
             trust = Factory((*trust.extra_roots, *self._extra_maker_roots))
         peer = tls.peer_for(trust, endpoint, serial=serial, clock=self._clock)
         async with self._connected(endpoint, peer, login, serial) as transport:
-            stranger = await identity.meet(transport)
+            try:
+                stranger = await identity.meet(transport)
+            except Unreachable:
+                if peer is not None and transport.served is None:
+                    await self.served(endpoint)  # raises what is wrong, if it is the handshake
+                raise
             served = transport.served
             if isinstance(trust, Factory) and served is not None:
                 _same(transport, tls.factory_serial(served, trust.extra_roots, self._clock.now()))

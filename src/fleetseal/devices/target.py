@@ -18,13 +18,20 @@ async def resolve(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise Unreachable(f"The name {host} has no address.") from error
-        address = ipaddress.ip_address(found[0][4][0])
+        found = await addresses(host)
+        if not found:
+            raise Unreachable(f"The name {host} has no address.") from None
+        address = ipaddress.ip_address(found[0])
     judged = getattr(address, "ipv4_mapped", None) or address
     if judged.is_unspecified or judged.is_multicast or judged == _BROADCAST or judged in _METADATA:
         raise InvalidInput(f"{address} cannot be the address of a device. Nothing was sent.")
     return str(address)
+
+
+async def addresses(name: str) -> tuple[str, ...]:
+    """What our resolver gives for a host name, in its order; empty when it knows none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(str(entry[4][0]) for entry in found)

@@ -10,7 +10,7 @@ import hashlib
 import re
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -36,6 +36,8 @@ Judge = Callable[[Served], None]
 _OLD_TLS = frozenset(
     {"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION", "SSLV3_ALERT_HANDSHAKE_FAILURE"}
 )
+_OLD_VERSIONS = {"TLSv1": "1.0", "TLSv1.1": "1.1"}
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
 _OP_LEGACY_SERVER_CONNECT: int = getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)  # named from Python 3.12 on
 _SERIAL = re.compile(r"[0-9A-F]{12}")
 
@@ -99,7 +101,8 @@ def context_for(judge: Judge, *, legacy_tls: bool = False) -> DeviceContext:
         # Firmware 5.x: RSA key exchange with SHA-1 suites, 1024-bit keys, no secure renegotiation.
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
         context.options |= _OP_LEGACY_SERVER_CONNECT
-        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.options |= ssl.OP_NO_SSLv3
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     else:
         # Firmware 5.51 to 9.80 offers only AES-CBC-SHA suites, some with 1024-bit keys (recorded lists); Python's
         # own default refuses them all. Better suites still come first.
@@ -109,25 +112,49 @@ def context_for(judge: Judge, *, legacy_tls: bool = False) -> DeviceContext:
 
 
 async def handshake(endpoint: Endpoint, address: str) -> Served:
-    """What the device shows at `address`; not one request byte is sent. Raises Unreachable."""
-    context = context_for(lambda served: None, legacy_tls=endpoint.legacy_tls)
+    """What the device shows at `address`; not one request byte is sent.
+
+    Raises Unreachable, as HandshakeFailed where the port is open. A device that has only TLS 1.0 or 1.1 is found
+    by a second handshake that allows them, so that the message can say so.
+    """
     try:
-        async with asyncio.timeout(2 * CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(
-                address, endpoint.https_port, ssl=context, server_hostname=endpoint.host
-            )
-            writer.transport.abort()
-    except ssl.SSLError as error:
-        raise handshake_failed(endpoint, error) from error
+        return await _handshake(endpoint, address)
+    except HandshakeFailed:
+        if endpoint.legacy_tls:
+            raise
+        try:
+            old = await _handshake(replace(endpoint, legacy_tls=True), address)
+        except Unreachable:
+            old = None
+        if old is None or old.tls_version not in _OLD_VERSIONS:
+            raise
+    raise HandshakeFailed(
+        f"{endpoint.host} port {endpoint.https_port} offers only TLS {_OLD_VERSIONS[old.tls_version]}, which is refused. "
+        f'"fleetseal device set {endpoint.host} --tls legacy" allows it for this device, with digest logins only.'
+    )
+
+
+async def _handshake(endpoint: Endpoint, address: str) -> Served:
+    context = context_for(lambda served: None, legacy_tls=endpoint.legacy_tls)
+    where = f"{endpoint.host} port {endpoint.https_port}"
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(address, endpoint.https_port)
     except TimeoutError as error:
-        raise Unreachable(
-            f"{endpoint.host} did not complete a TLS handshake on port {endpoint.https_port} "
-            f"within {2 * CONNECT_SECONDS:.0f} seconds."
-        ) from error
+        raise Unreachable(f"No connection to {where} within {CONNECT_SECONDS:.0f} seconds.") from error
     except OSError as error:
         raise Unreachable(no_connection(endpoint.host, endpoint.https_port, error)) from error
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await writer.start_tls(context, server_hostname=endpoint.host)
+    except TimeoutError as error:
+        raise HandshakeFailed(f"{where} did not end the TLS handshake within {CONNECT_SECONDS:.0f} seconds.") from error
+    except OSError as error:
+        raise handshake_failed(endpoint, error) from error
+    finally:
+        writer.transport.abort()
     if context.shown is None:
-        raise Unreachable(f"{endpoint.host} closed port {endpoint.https_port} during the TLS handshake.")
+        raise HandshakeFailed(f"{where} closed the connection during the TLS handshake.")
     return context.shown
 
 
@@ -135,18 +162,15 @@ class HandshakeFailed(Unreachable):
     """The port is open, but no TLS handshake came to its end."""
 
 
-def handshake_failed(endpoint: Endpoint, error: ssl.SSLError) -> HandshakeFailed:
-    """Why, in words; names the way out where old TLS is all the device has."""
+def handshake_failed(endpoint: Endpoint, error: OSError) -> HandshakeFailed:
+    """Why, in words, as far as the error tells."""
     where = f"{endpoint.host} port {endpoint.https_port}"
-    reason = (error.reason or "").upper()
+    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
     if reason in _OLD_TLS and not endpoint.legacy_tls:
-        return HandshakeFailed(
-            f"{where} offers no TLS version from 1.2 on, or no cipher suite in common. If its firmware knows only "
-            f'TLS 1.0 or 1.1: "fleetseal device set {endpoint.host} --tls legacy" allows that for this device.'
-        )
-    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+        return HandshakeFailed(f"{where} has no TLS version from 1.2 on, or no cipher suite, in common with us.")
+    if reason in _NOT_TLS:
         return HandshakeFailed(f"{where} does not speak TLS.")
-    detail = clean((error.reason or error.strerror or "connection closed").replace("_", " ").lower())
+    detail = clean(reason.replace("_", " ").lower()) or "the connection was closed"
     return HandshakeFailed(f"The TLS handshake with {where} failed: {detail}.")
 
 

@@ -286,7 +286,7 @@ def translated(endpoint: Endpoint, exchange: _Exchange, error: Exception) -> Dev
             return Unreachable(f"The name {endpoint.host} has no address.")
         case aiohttp.ClientConnectorSSLError() | aiohttp.ClientConnectorCertificateError():
             inner = error.os_error if isinstance(error, aiohttp.ClientConnectorSSLError) else error.certificate_error
-            return tls.handshake_failed(endpoint, inner if isinstance(inner, ssl.SSLError) else ssl.SSLError())
+            return tls.handshake_failed(endpoint, inner if isinstance(inner, OSError) else ssl.SSLError())
         case aiohttp.ClientConnectorError():
             return Unreachable(tls.no_connection(endpoint.host, exchange.port, error.os_error))
         case aiohttp.ServerTimeoutError():

@@ -25,6 +25,8 @@ _GROUPS = (
     "Properties.API.WebService",
     "Network.HostName",
     "Network.VolatileHostName",
+    "System.BoaPort",
+    "HTTPS.Port",
 )
 
 
@@ -119,4 +121,10 @@ def _facts(
         firmware=clean(parameters.get("Properties.Firmware.Version") or properties.get("Version", ""), limit=30),
         needs_setup=needs_setup,
         host_name=clean(host_name, limit=253) if host_name else None,
+        http_port=_port(parameters.get("System.BoaPort", "")),
+        https_port=_port(parameters.get("HTTPS.Port", "")),
     )
+
+
+def _port(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536 else None
