@@ -21,7 +21,7 @@ from fleetseal.pki import keys
 from fleetseal.pki import names as naming
 from fleetseal.pki.names import Address
 
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,18 @@ class Description:
     is_ca: bool
     path_length: int | None
     self_signed: bool  # issuer and subject are equal and the signature is its own
+    organization: str | None
 
 
 def describe(der: bytes) -> Description:
     """Raises InvalidInput when this is no certificate that can be read."""
-    certificate = _parsed(der)
+    certificate = load(der)
     try:
         subject, issuer = certificate.subject, certificate.issuer
         public = certificate.public_key()
         spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        basic = _extension(certificate, x509.BasicConstraints)
+        basic = extension(certificate, x509.BasicConstraints)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidInput("The certificate is damaged: its fields cannot be read.") from error
     return Description(
@@ -70,6 +71,7 @@ def describe(der: bytes) -> Description:
         is_ca=basic is not None and basic.ca,
         path_length=None if basic is None else basic.path_length,
         self_signed=subject == issuer and issued_by(der, der),
+        organization=_attribute(subject, NameOID.ORGANIZATION_NAME),
     )
 
 
@@ -87,19 +89,24 @@ def parse_all(data: bytes) -> tuple[bytes, ...]:
     return tuple(one.public_bytes(serialization.Encoding.DER) for one in found)
 
 
+def request_subject(csr: bytes) -> str:
+    """The subject of a request made here, RFC 4514."""
+    return x509.load_der_x509_csr(csr).subject.rfc4514_string()
+
+
 def to_pem(ders: Iterable[bytes]) -> bytes:
     return b"".join(keys.pem("CERTIFICATE", der) for der in ders)
 
 
 def to_pkcs7(ders: Iterable[bytes]) -> bytes:
     """A PKCS#7 bundle of certificates (DER), as Windows imports it."""
-    return pkcs7.serialize_certificates([_parsed(der) for der in ders], serialization.Encoding.DER)
+    return pkcs7.serialize_certificates([load(der) for der in ders], serialization.Encoding.DER)
 
 
 def issued_by(der: bytes, issuer: bytes) -> bool:
     """Whether the key of `issuer` signed this certificate under its name. Nothing else is checked."""
     try:
-        _parsed(der).verify_directly_issued_by(_parsed(issuer))
+        load(der).verify_directly_issued_by(load(issuer))
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
@@ -133,7 +140,7 @@ def verify_server(
     subject = x509.IPAddress(wanted.value) if isinstance(wanted, Address) else x509.DNSName(wanted.text)
     try:
         verifier = _policy(anchors, at).build_server_verifier(subject)
-        chain = verifier.verify(_parsed(leaf), [_parsed(der) for der in intermediates])
+        chain = verifier.verify(load(leaf), [load(der) for der in intermediates])
     except (verification.VerificationError, ValueError) as error:
         raise TrustFailure(f"The certificate does not verify for {wanted.text}: {clean(str(error))}.") from error
     return _ders(chain)
@@ -157,7 +164,7 @@ def verify_client(
     have no DNS name or address. The caller compares the serial. Raises TrustFailure with the reason."""
     try:
         verifier = _policy(anchors, at).build_client_verifier()
-        return _ders(verifier.verify(_parsed(leaf), [_parsed(der) for der in intermediates]).chain)
+        return _ders(verifier.verify(load(leaf), [load(der) for der in intermediates]).chain)
     except (verification.VerificationError, ValueError) as error:
         raise TrustFailure(f"The certificate does not verify: {clean(str(error))}.") from error
 
@@ -174,14 +181,14 @@ def verify_authority(
         ca_policy=ca_policy, ee_policy=verification.ExtensionPolicy.permit_all()
     )
     try:
-        verified = policy.build_client_verifier().verify(_parsed(authority), [_parsed(der) for der in above])
+        verified = policy.build_client_verifier().verify(load(authority), [load(der) for der in above])
     except (verification.VerificationError, ValueError) as error:
         raise TrustFailure(f"The CA certificate does not verify: {clean(str(error))}.") from error
     return _ders(verified.chain)
 
 
 def _policy(anchors: Iterable[bytes], at: datetime) -> verification.PolicyBuilder:
-    store = verification.Store([_parsed(der) for der in anchors])  # ValueError when empty
+    store = verification.Store([load(der) for der in anchors])  # ValueError when empty
     return verification.PolicyBuilder().store(store).time(at)
 
 
@@ -192,7 +199,8 @@ def _ders(chain: Iterable[x509.Certificate]) -> tuple[bytes, ...]:
 # ---------------------------------------------------------------- parsing
 
 
-def _parsed(der: bytes) -> x509.Certificate:
+def load(der: bytes) -> x509.Certificate:
+    """Raises InvalidInput when it is no certificate."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # devices' odd serial numbers and names are theirs to mend
@@ -212,7 +220,7 @@ def _parse_der(data: bytes) -> tuple[bytes, ...]:
         return ()
 
 
-def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+def extension(certificate: x509.Certificate, kind: type[ExtensionT]) -> ExtensionT | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -226,7 +234,7 @@ def _attribute(name: x509.Name, oid: x509.ObjectIdentifier) -> str | None:
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
-        found = _extension(certificate, x509.SubjectAlternativeName)
+        found = extension(certificate, x509.SubjectAlternativeName)
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return ()
     kinds = (x509.DNSName, x509.IPAddress)

@@ -4,6 +4,7 @@ Signing is two acts: `prepare` builds and lints the content with a filler signat
 that ticket, once, and signs exactly these bytes.
 """
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -139,6 +140,7 @@ class Vault:
         self._rng = rng
         self._open: dict[str, PrivateKey] = {}
         self._issuers: dict[tuple[str, str], Issuer] = {}
+        self.ceremony = asyncio.Lock()  # one CA is made at a time
 
     def __repr__(self) -> str:
         return f"Vault({len(self._open)} open)"
@@ -165,6 +167,10 @@ class Vault:
         write_private(self._path(file), keys.to_encrypted_pem(pkcs8, passphrase, self._rng))
         if file.remembered:
             self._remember(file, passphrase)
+
+    def reopen(self, file: KeyFile) -> NewKey:
+        """A kept key that waits for its certificate. Raises Locked, StoreError."""
+        return NewKey(self._load(file))
 
     def discard(self, file: KeyFile) -> None:
         """The key is gone: from memory and from disk."""

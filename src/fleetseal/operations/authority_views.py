@@ -1,0 +1,212 @@
+"""CAs as people see them: `ca show`, `ca list`, `ca export`."""
+
+import base64
+import re
+from datetime import datetime
+from typing import Any
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import InvalidInput, NotFound
+from fleetseal.core.text import timestamp
+from fleetseal.operations import issuing
+from fleetseal.operations.services import Services
+from fleetseal.operations.settings import current as current_settings
+from fleetseal.pki import chain, content, profile
+from fleetseal.pki.chain import Description
+from fleetseal.pki.issuer import Sealing
+from fleetseal.store import authorities, certificates
+from fleetseal.store.authorities import AuthorityRecord
+from fleetseal.store.database import Transaction
+
+View = dict[str, Any]
+
+_NO_CA = 'There is no CA here yet. Make one: "fleetseal ca create --name NAME".'
+_STATES = ("ready", "locked", "expiring", "expired", "replaced")  # the last that holds is shown
+
+
+async def show(services: Services) -> View:
+    """The CA in use, as the contract's `ca show --json`. Raises NotFound when there is none.
+
+    `state` is that of the whole: `locked` when nothing can be signed unattended. `passphrase_kept` says where a
+    remembered passphrase lies.
+    """
+    async with services.database.reading() as tx:
+        settings = await current_settings(services, tx)
+        return await _view(services, tx, await top(tx), settings)
+
+
+async def list_(services: Services) -> list[View]:
+    """Every CA here: the one in use, replaced ones, those trusted only, and requests that wait (`requested`)."""
+    async with services.database.reading() as tx:
+        settings = await current_settings(services, tx)
+        known = await authorities.every(tx)
+        shown = [
+            record
+            for record in known
+            if (record.state in ("active", "replaced") and _is_top(record, known))
+            or record.state == "trust-only"
+            or (record.state == "requested" and record.request_der is not None)
+        ]
+        return [await _view(services, tx, record, settings) for record in shown]
+
+
+async def export(services: Services, *, format: str = "pem", root_only: bool = False, directory: bool = False) -> View:  # noqa: A002 - the contract's word
+    """What a client must trust: `{"files":[{"name","content"}],"devices_needing_bundle","message"}`.
+
+    `content` is base64. `directory` gives all three forms. Raises NotFound, InvalidInput.
+    """
+    if format not in ("pem", "der", "p7b"):
+        raise InvalidInput("The format is pem, der or p7b.")
+    async with services.database.reading() as tx:
+        record = await top(tx)
+        needing = await authorities.devices_without_chain(tx)
+        known = [one for one in await authorities.every(tx) if one.state in ("active", "replaced", "trust-only")]
+        needed = await _hierarchy(tx, known)
+    roots = [der for der in needed if chain.describe(der).self_signed]
+    issuing_cas = [] if root_only else [der for der in needed if der not in roots]
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", record.name).strip("-") or "ca"
+    bundle = [*roots, *issuing_cas]
+    forms = {
+        "der": (f"{slug}-root.crt", roots[-1]),
+        "p7b": (f"{slug}.p7b", chain.to_pkcs7(bundle)),
+        "pem": (f"{slug}-bundle.pem", chain.to_pem(bundle)),
+    }
+    chosen = forms.values() if directory else [forms[format]]
+    return {
+        "files": [{"name": name, "content": base64.b64encode(data).decode()} for name, data in chosen],
+        "devices_needing_bundle": needing,
+        "message": _bundle_sentence(needing),
+    }
+
+
+async def result(services: Services, warnings: list[str]) -> View:
+    """`show` after a CA was made or brought, with what it may vouch for and who needs the bundle."""
+    async with services.database.reading() as tx:
+        authority = await issuing.current_authority(tx)
+    scope = [
+        f"{', '.join(one.permitted_dns) or 'no host name'} and {', '.join(map(str, one.permitted_networks))}"
+        for one in authority.signer.constraints
+        if one.permitted_dns or one.permitted_networks
+    ]
+    shown = await show(services)
+    vouched = scope[0] if scope else "every host name and address"
+    parts = [
+        f"Computers that trust this CA believe it for {vouched}, and clients of devices before AXIS OS 10.10, which do "
+        "not send the chain, need the bundle of `fleetseal ca export` instead of the root alone."
+    ]
+    if shown["state"] == "locked":
+        parts.append("It is locked: each command that signs needs the passphrase, unless it is remembered.")
+    return {**shown, "message": " ".join(parts), "warnings": warnings}
+
+
+async def top(tx: Transaction) -> AuthorityRecord:
+    """The highest CA in use whose key is here. Raises NotFound."""
+    signing = await authorities.find_signing(tx)
+    if signing is None:
+        raise NotFound(_NO_CA)
+    return [record for record in await authorities.upward(tx, signing.id) if record.key_file is not None][-1]
+
+
+def state(record: AuthorityRecord, description: Description, *, usable: bool, settings: Settings, now: datetime) -> str:
+    """One of the contract's states: the last that holds."""
+    if record.state == "replaced":
+        return "replaced"
+    life = description.not_after - description.not_before
+    if now > description.not_after:
+        return "expired"
+    if now > description.not_after - profile.warning_before(life, settings.certificate_warning_days):
+        return "expiring"
+    return "ready" if usable else "locked"
+
+
+async def _view(services: Services, tx: Transaction, record: AuthorityRecord, settings: Settings) -> View:
+    if record.der is None or record.state == "requested":
+        return _request_view(record)
+    below = [
+        one for one in await authorities.every(tx) if one.parent_id == record.id and one.state in ("active", "replaced")
+    ]
+    issuing_views = [await _one(services, tx, one, settings) for one in below if one.key_file is not None]
+    view = await _one(services, tx, record, settings)
+    if issuing_views and view["state"] in ("ready", "locked"):
+        view["state"] = min((one["state"] for one in issuing_views), key=_STATES.index)
+    view["issued"] += sum(one["issued"] for one in issuing_views)
+    view["valid"] += sum(one["valid"] for one in issuing_views)
+    return {**view, "issuing": issuing_views}
+
+
+async def _one(services: Services, tx: Transaction, record: AuthorityRecord, settings: Settings) -> View:
+    assert record.der is not None
+    description, now = chain.describe(record.der), services.clock.now()
+    usable = record.key_file is None or services.vault.is_open(issuing.key_file(record))
+    issued, valid = await certificates.counts(tx, record.id, now)
+    return {
+        "id": record.id,
+        "name": record.name,
+        "role": record.role,
+        "tiers": record.tiers,
+        "state": state(record, description, usable=usable, settings=settings, now=now),
+        "subject": description.subject,
+        "issuer": description.issuer,
+        "not_before": timestamp(description.not_before),
+        "not_after": timestamp(description.not_after),
+        "sha256": description.sha256,
+        "key": description.key,
+        "key_open": record.key_file is not None and usable,
+        "key_sealed_by": record.key_sealing,
+        "passphrase_kept": "beside the key in ca/, sealed by signer.key" if record.remembered else None,
+        "trust_only": record.state == "trust-only",
+        "constraints": _constraints(record.der),
+        "issued": issued,
+        "valid": valid,
+    }
+
+
+def _request_view(record: AuthorityRecord) -> View:
+    empty = dict.fromkeys(("issuer", "not_before", "not_after", "sha256"))
+    subject = chain.request_subject(record.request_der) if record.request_der else None
+    return {
+        "id": record.id,
+        "name": record.name,
+        "role": record.role,
+        "tiers": record.tiers,
+        "state": "requested",
+        "subject": subject,
+        **empty,
+        "key": None,
+        "key_sealed_by": Sealing.SIGNER,
+        "issuing": [],
+        "issued": 0,
+        "valid": 0,
+    }
+
+
+def _constraints(der: bytes) -> list[str]:
+    found = content.constraints_of(der)
+    if found is None:
+        return []
+    permitted = [*found.permitted_dns, *map(str, found.permitted_networks)]
+    excluded = [*(name or "every host name" for name in found.excluded_dns), *map(str, found.excluded_networks)]
+    return [*(f"permitted: {one}" for one in permitted), *(f"excluded: {one}" for one in excluded)]
+
+
+def _is_top(record: AuthorityRecord, known: tuple[AuthorityRecord, ...]) -> bool:
+    above = next((one for one in known if one.id == record.parent_id), None)
+    return record.key_file is not None and (above is None or above.key_file is None)
+
+
+async def _hierarchy(tx: Transaction, known: list[AuthorityRecord]) -> list[bytes]:
+    """The certificates of our signing CAs and of those above them, each once."""
+    found: dict[bytes, None] = {}
+    for record in known:
+        if record.key_file is not None and record.der is not None:
+            for one in await authorities.upward(tx, record.id):
+                if one.der is not None:
+                    found.setdefault(one.der)
+    return list(found)
+
+
+def _bundle_sentence(needing: int) -> str:
+    if needing == 0:
+        return "No device is known to need the bundle: where devices send the chain, the root alone is enough."
+    verb = "device sends" if needing == 1 else "devices send"
+    return f"{needing} {verb} only their leaf: their clients need the bundle, not the root alone."

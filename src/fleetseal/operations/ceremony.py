@@ -1,0 +1,234 @@
+"""The steps of making or bringing a CA, in an order that survives a crash at every one of them."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from fleetseal.core.errors import Conflict, IssuanceRefused
+from fleetseal.core.model import AuthorityId, IssuanceId, KeyOrigin
+from fleetseal.core.secrets import Secret
+from fleetseal.operations import issuing
+from fleetseal.operations.services import Services
+from fleetseal.operations.settings import current as current_settings
+from fleetseal.pki import chain, keys, profile
+from fleetseal.pki.acceptance import Accepted
+from fleetseal.pki.content import Content, RootContent, Signer, content_from_json
+from fleetseal.pki.issuer import Issuer, KeyFile, NewKey, Sealing
+from fleetseal.pki.names import Constraints
+from fleetseal.store import audit, authorities, certificates
+from fleetseal.store.database import Transaction
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A key and its file; `id` is the row that its CA has already: a request, or an anchor trusted so far."""
+
+    id: AuthorityId | None
+    key: NewKey
+    file: KeyFile
+
+
+@dataclass(frozen=True)
+class Made:
+    """A CA of this ceremony."""
+
+    id: AuthorityId
+    key: NewKey
+    file: KeyFile
+
+
+class Ceremony:
+    """One at a time in a process, and a process owns its data directory. Rows stay `requested` until `complete`."""
+
+    def __init__(self, services: Services, actor: str) -> None:
+        self._services = services
+        self._actor = actor
+        self._made: list[AuthorityId] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def begin(cls, services: Services, actor: str) -> AsyncIterator[Self]:
+        """Raises Conflict when there is a CA already. What an interrupted ceremony left is removed first."""
+        async with services.vault.ceremony:
+            ceremony = cls(services, actor)
+            await ceremony._clear()
+            yield ceremony
+
+    async def root(self, name: str, key: NewKey, file: KeyFile, content: RootContent, passphrase: Secret) -> Made:
+        """A self-signed CA: recorded, its key kept, signed."""
+        signs_leaves = content.path_length == 0
+        async with self._services.database.transaction() as tx:
+            id_ = await self._add(
+                tx, name, "root", tiers=1 if signs_leaves else 2, signs_leaves=signs_leaves, **_key_columns(file)
+            )
+            intent = await self._intend(tx, content, None, id_)
+        self._services.failpoint("ca-root-intended")
+        made = Made(id_, key, file)
+        await self.keep(made, passphrase)
+        await self._sign(intent, key.issuer(None), subject=id_)
+        return made
+
+    async def issuing_authority(
+        self,
+        parent: Made,
+        signer: Signer,
+        *,
+        name: str,
+        key_type: str,
+        organization: str | None,
+        constraints: Constraints,
+    ) -> Made:
+        """An issuing CA of ours under `parent`, its key sealed by signer.key: recorded, kept, signed."""
+        services, now = self._services, self._services.clock.now()
+        key = await asyncio.to_thread(services.vault.generate, keys.ISSUING_KEYS[key_type])
+        file = KeyFile(key.name, Sealing.SIGNER)
+        async with services.database.transaction() as tx:
+            content = profile.issuing_content(
+                signer,
+                key.spki,
+                name=name,
+                serial=profile.new_serial(services.rng),
+                now=now,
+                number=1,
+                organization=organization,
+                constraints=constraints,
+                public_url=(await current_settings(services, tx)).certificate_public_url,
+            )
+            id_ = await self._add(
+                tx, name, "intermediate", tiers=1, signs_leaves=True, parent_id=parent.id, **_key_columns(file)
+            )
+            intent = await self._intend(tx, content, signer, parent.id)
+        services.failpoint("ca-issuing-intended")
+        await asyncio.to_thread(services.vault.keep, key, file)
+        await self._sign(intent, parent.key.issuer(signer), subject=id_)
+        return Made(id_, key, file)
+
+    async def requested(self, name: str, key: NewKey, csr: bytes) -> None:
+        """The key waits, sealed by signer.key, for a certificate."""
+        file = KeyFile(key.name, Sealing.SIGNER)
+        async with self._services.database.transaction() as tx:
+            id_ = await self._add(tx, name, "intermediate", tiers=1, signs_leaves=True, **_key_columns(file))
+        self._services.failpoint("ca-request-recorded")
+        await asyncio.to_thread(self._services.vault.keep, key, file)
+        async with self._services.database.transaction() as tx:
+            await authorities.change(tx, id_, request_der=csr)
+            await self._audit(tx, "CA requested", name)
+
+    async def imported(self, name: str, kept: Kept, accepted: Accepted, tiers: int) -> Made:
+        """Rows for a CA from outside and those above it."""
+        der, *above = accepted.path
+        async with self._services.database.transaction() as tx:
+            parent: AuthorityId | None = None
+            for upper in reversed(above):
+                parent = await self._add_known(tx, upper, parent)
+            columns: dict[str, Any] = {
+                "parent_id": parent,
+                "der": der,
+                "sha256": hashlib.sha256(der).hexdigest(),
+                "role": "intermediate" if above else "root",
+                "tiers": tiers,
+                "signs_leaves": tiers == 1,
+                **_key_columns(kept.file),
+            }
+            if kept.id is None:
+                id_ = await self._add(tx, name, **columns)
+            else:
+                id_ = kept.id
+                self._made.append(id_)
+                await authorities.change(tx, id_, **columns)
+        self._services.failpoint("ca-import-recorded")
+        return Made(id_, kept.key, kept.file)
+
+    async def keep(self, made: Made, passphrase: Secret) -> None:
+        """The key file is on disk, sealed by the passphrase."""
+        await asyncio.to_thread(self._services.vault.keep, made.key, made.file, passphrase)
+        self._services.failpoint("ca-key-kept")
+
+    async def certificate(self, made: Made) -> bytes:
+        """DER. The CA is signed."""
+        async with self._services.database.reading() as tx:
+            der = (await authorities.get(tx, made.id)).der
+        assert der is not None
+        return der
+
+    async def complete(self, action: str, name: str) -> None:
+        """All CAs of this ceremony are in use, at once."""
+        async with self._services.database.transaction() as tx:
+            for id_ in self._made:
+                await authorities.change(tx, id_, state="active")
+            await self._audit(tx, action, name)
+
+    async def _clear(self) -> None:
+        async with self._services.database.transaction() as tx:
+            for record in await authorities.every(tx):
+                if record.state == "active" and record.key_file is not None:
+                    raise Conflict(
+                        f'There is a CA already: "{record.name}". A new one beside it: "fleetseal ca renew".'
+                    )
+                if record.state != "requested":
+                    continue
+                for intent in await certificates.unfinished_ceremony(tx, record.id):
+                    await certificates.change(tx, intent.id, state="abandoned")
+                if record.request_der is not None:
+                    continue  # it waits for its certificate
+                if record.key_file is not None:
+                    self._services.vault.discard(issuing.key_file(record))
+                await authorities.change(tx, record.id, state="abandoned", sha256=None)
+                await self._audit(tx, "CA abandoned", record.name)
+
+    async def _add(self, tx: Transaction, name: str, role: str, **columns: Any) -> AuthorityId:
+        now = self._services.clock.now()
+        id_ = await authorities.add(tx, name=name, role=role, state="requested", created=now, **columns)
+        self._made.append(id_)
+        return id_
+
+    async def _add_known(self, tx: Transaction, der: bytes, parent: AuthorityId | None) -> AuthorityId:
+        """The row of a CA whose key is elsewhere; the one that is there, if it is trusted already."""
+        described = chain.describe(der)
+        for record in await authorities.every(tx):
+            if record.sha256 == described.sha256:
+                return record.id
+        return await self._add(
+            tx,
+            described.common_name or "CA",
+            "intermediate" if parent else "root",
+            tiers=1,
+            signs_leaves=False,
+            parent_id=parent,
+            der=der,
+            sha256=described.sha256,
+        )
+
+    async def _intend(
+        self, tx: Transaction, content: Content, signer: Signer | None, authority: AuthorityId
+    ) -> IssuanceId:
+        return await issuing.record_intent(
+            tx,
+            content,
+            signer=signer,
+            authority=authority,
+            created=self._services.clock.now(),
+            actor=self._actor,
+            origin=KeyOrigin.MANAGER,
+        )
+
+    async def _sign(self, intent_id: IssuanceId, issuer: Issuer, *, subject: AuthorityId) -> None:
+        async with self._services.database.transaction() as tx:
+            intent = await certificates.get(tx, intent_id)
+            ticket = issuer.prepare(content_from_json(intent.content))
+            if hashlib.sha256(ticket.tbs).hexdigest() != intent.tbs_sha256:
+                raise IssuanceRefused("What would be signed differs from what was recorded.", rule="ISS-ONCE")
+            der = await asyncio.to_thread(issuer.issue, ticket)
+            await issuing.record_signature(tx, intent, der, now=self._services.clock.now(), actor=self._actor)
+            await authorities.change(tx, subject, der=der, sha256=hashlib.sha256(der).hexdigest())
+            self._services.failpoint("ca-signed")
+
+    async def _audit(self, tx: Transaction, action: str, name: str) -> None:
+        await audit.record(tx, now=self._services.clock.now(), actor=self._actor, action=action, object=name)
+
+
+def _key_columns(file: KeyFile) -> dict[str, Any]:
+    return {"key_file": file.name, "key_sealing": file.sealing, "remembered": file.remembered}
