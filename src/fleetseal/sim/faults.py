@@ -39,7 +39,7 @@ class Faults:
     tls_dead_on_new_certificate: bool = False  # handshakes fail while a certificate not of the first start is bound
     tls_dies_after: float | None = None  # the same, but only this many seconds after the binding
     serves_old_certificate: bool = False  # the web server keeps showing what it showed before the last change
-    serves_wrong_leaf: bool = False  # the web server shows a certificate from nowhere
+    serves_wrong_leaf: bool = False  # while such a certificate is bound, one from nowhere is shown instead
     keygen_seconds: float = 0.0  # added to each key generation
     key_generation_refused: bool = False  # KeyPairGenerationFault, "Failed to generate key pair"
     store_full: bool = False

@@ -1,8 +1,10 @@
 """Many virtual devices on loopback: for tests, demonstrations and users."""
 
 import asyncio
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +12,7 @@ from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
 from fleetseal.sim import certificates
 from fleetseal.sim.axis import Axis
 from fleetseal.sim.certificates import Keys, Maker, SystemKeys
+from fleetseal.sim.control import Control, row
 from fleetseal.sim.device import Device, Identity, Surroundings, WebServer
 from fleetseal.sim.faults import Faults
 from fleetseal.sim.profiles import PROFILES, Profile
@@ -219,4 +222,66 @@ class Fleet:
         await asyncio.gather(*(device.close() for device in self.devices))
 
 
-Ready = Callable[["Fleet"], None]
+DEFAULT_SITE = ("6.50", "7.30", "9.10", "10.12", "11.6", "12.11", "12.11-self-signed")
+"""One of each supported profile."""
+
+Ready = Callable[[list[dict[str, Any]], str], None]
+"""Called once with the rows of `control.row` and the address of the control API."""
+
+
+def site(profiles: Sequence[str], *, count: int | None, port: int) -> list[DeviceSpec]:
+    """`count` devices (None: one each) that take the profiles in turn, none given: DEFAULT_SITE. With a `port`,
+    device n has plain HTTP on port + 2n and HTTPS on the next; 0: ports are chosen. Raises ValueError when the
+    ports do not fit."""
+    names = tuple(profiles) or DEFAULT_SITE
+    number = len(names) if count is None else count
+    if number < 1 or (port and not 0 < port <= 65535 - 2 * number):
+        raise ValueError(f"{number} devices need two ports each, and one more, from {port} on.")
+    return [
+        DeviceSpec(
+            names[index % len(names)],
+            http_port=port and port + 2 * index,
+            https_port=port and port + 2 * index + 1,
+        )
+        for index in range(number)
+    ]
+
+
+def read_config(text: str) -> list[DeviceSpec]:
+    """Devices of a TOML file: `[[device]]` tables with the fields of DeviceSpec, `faults` as a table. Raises
+    ValueError on what is not known there."""
+    document = tomllib.loads(text)
+    known = {item.name for item in fields(DeviceSpec)}
+    specs = []
+    for table in document.pop("device", []):
+        unknown = set(table) - known
+        if unknown or "profile" not in table:
+            what = f"unknown: {', '.join(sorted(unknown))}" if unknown else "profile is missing"
+            raise ValueError(f"A [[device]] has {', '.join(sorted(known))} ({what}).")
+        specs.append(DeviceSpec(**table))
+    if document or not specs:
+        raise ValueError("The file has [[device]] tables and nothing else.")
+    return specs
+
+
+async def run(
+    profiles: Sequence[str],
+    count: int | None,
+    port: int,
+    config: Path | None,
+    ready: Ready,
+    *,
+    restart_seconds: float = 4.0,
+) -> None:
+    """Devices run until this is cancelled; `config` replaces the other ways to choose them.
+
+    Raises ValueError on a wrong profile, fault, port or file, OSError on a port that is taken.
+    """
+    if config is None:
+        specs = site(profiles, count=count, port=port)
+    else:
+        specs = read_config(await asyncio.to_thread(config.read_text, "utf-8"))
+    control_port = port and port + 2 * len(specs)
+    async with Fleet(specs, restart_seconds=restart_seconds) as fleet, Control(fleet, port=control_port) as control:
+        ready([row(device) for device in fleet.devices], control.url)
+        await asyncio.Event().wait()

@@ -136,8 +136,10 @@ def encode(response: Response, common: Headers, *, close: bool) -> bytes:
     except ValueError:
         reason = "Unknown"
     headers = [*common, *response.headers]
-    if close and not any(name == "Connection" for name, _ in headers):
-        headers.append(("Connection", "close"))
+    if close:
+        options = [value for name, value in headers if name == "Connection"]
+        headers = [header for header in headers if header[0] != "Connection"]
+        headers.append(("Connection", ", ".join([*options, "close"])))
     body = response.body
     if response.chunked:
         headers.append(("Transfer-Encoding", "chunked"))

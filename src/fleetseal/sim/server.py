@@ -64,7 +64,7 @@ class DeviceServer:
         self._lock = asyncio.Lock()
         self._closing = False
         self._current: Credential | None = None
-        self._previous: Credential | None = None
+        self._stale: Credential | None = None
         self._wrong: Credential | None = None
 
     async def open(self) -> None:
@@ -188,8 +188,10 @@ class DeviceServer:
         age = device.profile.tls
         chain = tuple(device.store.chain(entry.certificate)) if age.sends_chain else ()
         made = credential(alias, entry.certificate, entry.key, chain=chain, age=age, ciphers=device.web.ciphers)
-        if self._current is None or self._current.leaf != made.leaf:
-            self._previous = self._current
+        if not device.faults.serves_old_certificate:
+            self._stale = None
+        elif self._stale is None:
+            self._stale = self._current
         self._current = made
         made.context.sni_callback = self._choose
         if device.faults.serves_wrong_leaf and self._wrong is None:
@@ -208,7 +210,7 @@ class DeviceServer:
     def _dead(self) -> bool:
         """Handshakes fail now (faults), which spares what was bound at the first start."""
         device, faults = self._device, self._device.faults
-        if device.web.bound in device.first_bound:
+        if not self._new():
             return False
         if faults.tls_dead_on_new_certificate:
             return True
@@ -217,9 +219,13 @@ class DeviceServer:
 
     def _shown(self) -> Credential | None:
         faults = self._device.faults
-        if faults.serves_wrong_leaf and self._wrong is not None:
+        if faults.serves_wrong_leaf and self._wrong is not None and self._new():
             return self._wrong
-        return self._previous if faults.serves_old_certificate and self._previous is not None else self._current
+        return self._stale if faults.serves_old_certificate and self._stale is not None else self._current
+
+    def _new(self) -> bool:
+        """What is bound was not there at the first start."""
+        return self._device.web.bound not in self._device.first_bound
 
     def _choose(self, handshake: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> int | None:
         """Called in each handshake, with or without a server name."""
