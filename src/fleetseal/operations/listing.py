@@ -13,11 +13,11 @@ from fleetseal.core.config import Settings
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import Device, DeviceId, Selection, TaskId
 from fleetseal.core.text import timestamp
-from fleetseal.operations import issuing, states
+from fleetseal.operations import states
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.pki import chain
-from fleetseal.store import inventory
+from fleetseal.store import authorities, inventory
 from fleetseal.store.database import Transaction
 
 Row = dict[str, Any]
@@ -51,7 +51,8 @@ class Context:
     now: datetime
     busy: Mapping[DeviceId, TaskId]
     origins: Mapping[str, str]  # SHA-256 of each certificate of ours, as hex: where its key was made
-    issuers: tuple[bytes, ...]  # our CA certificates
+    issuers: tuple[bytes, ...]  # certificates of the CAs whose keys are here
+    authority_configured: bool  # one of them signs device certificates
 
     @classmethod
     async def read(cls, services: Services, tx: Transaction) -> "Context":
@@ -60,7 +61,8 @@ class Context:
             now=services.clock.now(),
             busy=await inventory.active_tasks(tx),
             origins=await inventory.issued_origins(tx),
-            issuers=(*await issuing.anchors(tx), *await issuing.intermediates(tx)),
+            issuers=tuple(ours.der for ours in await authorities.every(tx) if ours.key_file and ours.der),
+            authority_configured=await authorities.find_signing(tx) is not None,
         )
 
     def issued_by_us(self, der: bytes) -> bool:
@@ -83,7 +85,7 @@ class Context:
             "product_type": device.product_type,
             "firmware": device.firmware,
             "server": device.site,
-            "https": states.https_text(device, authority_configured=bool(self.issuers)),
+            "https": states.https_text(device, authority_configured=self.authority_configured),
             "trust": device.trust_level.value,
             "certificate": self.certificate(device),
             "tags": list(device.tags),

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -24,8 +25,6 @@ Transaction: TypeAlias = AsyncConnection
 SCHEMA_REVISION = "0001"
 """The newest migration. A database that says so is opened without loading the migration tool."""
 
-_BUSY_MILLISECONDS = 10_000
-
 
 class Database:
     """An open database whose tables are those of `store/schema.py`."""
@@ -36,8 +35,9 @@ class Database:
         self._writer: asyncio.Task[Any] | None = None
 
     @classmethod
-    async def open(cls, where: Path | str) -> Self:
-        """The database at a path, or at an SQLAlchemy URL, migrated to the newest revision.
+    async def open(cls, where: Path | str, *, busy_seconds: float = 10.0) -> Self:
+        """The database at a path, or at an SQLAlchemy URL, migrated to the newest revision. A write waits
+        `busy_seconds` for another process that holds the lock.
 
         Raises StoreError when it cannot be opened, is damaged, or was made by a newer version.
         """
@@ -45,7 +45,7 @@ class Database:
         engine = create_async_engine(url)
         event.listen(engine.sync_engine, "handle_error", _translate)
         if url.get_backend_name() == "sqlite":
-            event.listen(engine.sync_engine, "connect", _set_pragmas)
+            event.listen(engine.sync_engine, "connect", partial(_set_pragmas, busy_seconds))
             event.listen(engine.sync_engine, "begin", _begin)
         database = cls(engine)
         try:
@@ -96,21 +96,33 @@ class Database:
 
 def _url(where: Path | str) -> URL:
     if isinstance(where, Path):
+        _require_openable(where)
         return URL.create("sqlite+aiosqlite", database=str(where))
     return make_url(where)
 
 
-def _set_pragmas(connection: Any, record: object) -> None:
+def _require_openable(path: Path) -> None:
+    """The file can be opened; created if missing. aiosqlite leaves a thread behind where it fails at this."""
+    try:
+        sqlite3.connect(path).close()
+    except sqlite3.Error as error:
+        raise _refusal(error) from error
+
+
+def _set_pragmas(busy_seconds: float, connection: Any, record: object) -> None:
     """STO-DURABLE. Transactions are begun by `_begin`, not by the sqlite3 module."""
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA synchronous=FULL")
+    pragmas = [f"busy_timeout={busy_seconds * 1000:.0f}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"]
     if sys.platform == "darwin":
-        cursor.execute("PRAGMA fullfsync=ON")
-    cursor.close()
+        pragmas.append("fullfsync=ON")
+    connection.isolation_level = None
+    try:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        connection.close()  # nobody else knows of it yet
+        raise
 
 
 def _begin(connection: Connection) -> None:
@@ -176,9 +188,13 @@ def _translate(context: ExceptionContext) -> Exception | None:
             return Conflict(_UNIQUE.get(first, f"There is already such an entry ({first})."))
         return StoreError(f"The database refused a change that breaks its rules: {text}.")
     if isinstance(original, sqlite3.Error):
-        code = getattr(original, "sqlite_errorcode", None)
-        reason = _REFUSED.get(code & 0xFF) if isinstance(code, int) else None
-        return StoreError(reason or f"The database refused: {original}.")
+        return _refusal(original)
     if isinstance(context.sqlalchemy_exception, SQLAlchemyError):
         return StoreError(f"The database refused: {type(original).__name__}.")
     return None
+
+
+def _refusal(error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", None)  # extended codes hold the plain one in their low byte
+    reason = _REFUSED.get(code & 0xFF) if isinstance(code, int) else None
+    return StoreError(reason or f"The database refused: {error}.")

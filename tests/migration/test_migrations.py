@@ -1,0 +1,88 @@
+"""The migrations make exactly the tables of store/schema.py, and only when they are needed."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from fleetseal.core.errors import StoreError
+from fleetseal.store import database
+from fleetseal.store.database import SCHEMA_REVISION, Database
+from fleetseal.store.schema import metadata
+
+
+def definitions(path: Path) -> dict[str, str]:
+    """The text of every table and index, by name, with white space made even."""
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("select name, sql from sqlite_master where sql is not null").fetchall()
+    connection.close()
+    return {name: " ".join(sql.split()) for name, sql in rows if name not in ("alembic_version", "sqlite_sequence")}
+
+
+def parts(definition: str) -> list[str]:
+    """Columns and constraints, order aside: SQLite keeps the text it was given."""
+    opening, closing = definition.index("("), definition.rindex(")")
+    body = definition[opening + 1 : closing]
+    return [definition[:opening], *sorted(part.strip() for part in body.split(",")), definition[closing:]]
+
+
+async def test_migrating_an_empty_database_gives_the_tables_of_the_schema(tmp_path: Path) -> None:
+    await (await Database.open(tmp_path / "migrated.db")).close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    migrated, made = definitions(tmp_path / "migrated.db"), definitions(tmp_path / "made.db")
+    assert {name: parts(sql) for name, sql in migrated.items()} == {name: parts(sql) for name, sql in made.items()}
+
+
+async def test_the_migration_tool_finds_no_difference_either(tmp_path: Path) -> None:
+    await (await Database.open(tmp_path / "a.db")).close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_the_newest_revision_is_the_one_that_opens_without_migrating() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_REVISION]
+
+
+async def test_opening_again_does_not_load_the_migration_tool(tmp_path: Path) -> None:
+    await (await Database.open(tmp_path / "a.db")).close()
+    program = (
+        "import asyncio, sys; from pathlib import Path; from fleetseal.store.database import Database\n"
+        "async def main(): await (await Database.open(Path(sys.argv[1]))).close()\n"
+        "asyncio.run(main()); sys.exit('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.db")], check=False, timeout=60)
+    assert done.returncode == 0
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    await (await Database.open(tmp_path / "a.db")).close()
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreError, match="newer version"):
+        await Database.open(tmp_path / "a.db")
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        assert connection.execute("select version_num from alembic_version").fetchall() == [("9999",)]
+    connection.close()
+
+
+async def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("create table job (mine text)")  # in the way of ours
+    connection.close()
+    with pytest.raises(StoreError):
+        await Database.open(tmp_path / "a.db")
+    assert list(definitions(tmp_path / "a.db")) == ["job"]
