@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from pkilint import loader  # type: ignore[import-untyped]  # pkilint has no type hints
 from pkilint.pkix import certificate as pkix  # type: ignore[import-untyped]  # pkilint has no type hints
-from pkilint.pkix import extension, name  # type: ignore[import-untyped]  # pkilint has no type hints
+from pkilint.pkix import extension, name
 from pkilint.validation import ValidationFindingSeverity  # type: ignore[import-untyped]  # pkilint has no type hints
 
 from fleetseal.core.errors import TrustFailure
