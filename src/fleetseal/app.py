@@ -9,9 +9,9 @@ import asyncio
 import getpass
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fleetseal.devices.driver import Connector
     from fleetseal.jobs.engine import Engine
     from fleetseal.operations.services import Services
-    from fleetseal.web.listener import Listener
 
 _OWNER_PATIENCE = 8.0  # seconds: how long an owner that comes or goes is waited for
 _SOCKET_DELAY = 0.3  # seconds: a command that ends sooner opens no socket; others wait for the lock that long
@@ -108,14 +107,14 @@ class Application:
     """What the API works with, while this process owns the data directory."""
 
     def __init__(self, services: "Services", group: asyncio.TaskGroup, *, serving: bool) -> None:
-        from fleetseal.web.listener import Listener
         from fleetseal.web.api import build
+        from fleetseal.web.listener import Listener
 
         self.services = services
         self.serving = serving
         self.actor = _user()
         self.api: FastAPI = build(self)
-        self.listener: Listener = Listener(self.api, services.data, services.rng)
+        self.listener = Listener(self.api, services.data, services.rng)
         self._group = group
         self._engine: asyncio.Future[Engine] | None = None
         self._leaving = asyncio.Event()
@@ -222,12 +221,20 @@ async def open_application(
 
 
 async def simulate(
-    *, count: int | None, profiles: tuple[str, ...], port: int, configuration: Path | None, ready: Callable[[Any], None]
+    *,
+    profiles: Sequence[str],
+    count: int | None,
+    port: int,
+    configuration: Path | None,
+    ready: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Virtual devices on loopback, until cancelled. `ready` gets the running fleet."""
+    """Virtual devices on loopback, until cancelled; `ready` gets `{"devices","control","maker_roots"}`.
+
+    Raises ValueError on a wrong profile, fault, port or file, OSError when it cannot be read or a port is taken.
+    """
     from fleetseal.sim import fleet
 
-    await fleet.run(profiles, count, port, configuration, ready)
+    await fleet.run(profiles, count, port, configuration, lambda started: ready(asdict(started)))
 
 
 async def _services(data: Path, clock: Clock, rng: Rng, environment: Mapping[str, str]) -> "Services":

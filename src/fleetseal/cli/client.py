@@ -65,15 +65,17 @@ class Client:
 @asynccontextmanager
 async def connected(data: Path) -> AsyncIterator[Client]:
     """A client of the API over `data`; this process does the work when nobody else is there."""
-    async with connect_or_open(data) as reach:
-        async with httpx.AsyncClient(
+    async with (
+        connect_or_open(data) as reach,
+        httpx.AsyncClient(
             transport=_transport(reach),
             base_url=_base_url(reach),
             headers=_headers(reach),
-            timeout=None,
+            timeout=httpx.Timeout(None),  # an answer takes as long as devices do
             trust_env=False,
-        ) as http:
-            yield Client(http, reach.application)
+        ) as http,
+    ):
+        yield Client(http, reach.application)
 
 
 def _transport(reach: Reach) -> httpx.AsyncBaseTransport:

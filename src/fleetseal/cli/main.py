@@ -19,7 +19,6 @@ _NOUNS = {
 _VERBS = {
     "serve": ("serve", "Work for this data directory until stopped: the API on a local socket, and the jobs."),
     "simulate": ("simulate", "Run virtual devices on this computer, with real TLS."),
-    "demo": ("demo", "Secure a virtual site before your eyes, in a data directory that is thrown away."),
 }
 
 

@@ -19,13 +19,18 @@ def as_json(document: Any) -> None:
     print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
+def line(text: str) -> str:
+    """One line that is safe on a terminal."""
+    return clean(text, limit=_LONGEST)
+
+
 def say(sentence: str) -> None:
-    print(clean(sentence, limit=_LONGEST))
+    print(line(sentence))
 
 
 def tell(sentence: str) -> None:
     """A diagnostic: on standard error."""
-    print(clean(sentence, limit=_LONGEST), file=sys.stderr)
+    print(line(sentence), file=sys.stderr)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, stream: TextIO | None = None) -> None:
@@ -66,4 +71,4 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(_cell(one) for one in value)
-    return clean(str(value), limit=_LONGEST)
+    return line(str(value))

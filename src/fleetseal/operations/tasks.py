@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import (
@@ -15,18 +15,20 @@ from fleetseal.core.model import (
     TaskId,
     TaskState,
 )
-from fleetseal.jobs.engine import Engine
 from fleetseal.operations import listing
 from fleetseal.operations.services import Services
 from fleetseal.store import audit, inventory, tasks
 from fleetseal.store.tasks import JobRecord, StepRecord, TaskRecord
+
+if TYPE_CHECKING:  # reading commands do not load the engine
+    from fleetseal.jobs.engine import Engine
 
 _FAILED = (JobStatus.FAILED, JobStatus.ROLLED_BACK)
 
 
 async def request(
     services: Services,
-    engine: Engine,
+    engine: "Engine",
     *,
     actor: str,
     action: TaskAction,
@@ -46,7 +48,7 @@ async def request(
     return task_id
 
 
-async def retry(services: Services, engine: Engine, task_id: TaskId, *, actor: str) -> TaskId:
+async def retry(services: Services, engine: "Engine", task_id: TaskId, *, actor: str) -> TaskId:
     """A new task of the same wish on the devices that failed or were cancelled in this one."""
     async with services.database.reading() as tx:
         task = await tasks.get_task(tx, task_id)
@@ -63,7 +65,7 @@ async def retry(services: Services, engine: Engine, task_id: TaskId, *, actor: s
     return new
 
 
-async def cancel(services: Services, engine: Engine | None, task_id: TaskId, *, actor: str) -> None:
+async def cancel(services: Services, engine: "Engine | None", task_id: TaskId, *, actor: str) -> None:
     """Devices in work run their undos and end `Cancelled`; the others are not begun."""
     now = services.clock.now()
     async with services.database.transaction() as tx:
@@ -116,6 +118,23 @@ async def show(services: Services, task_id: TaskId, *, working: bool) -> dict[st
         "finished": _iso(task.finished),
         "stopped": task.stopped,
         "devices": [_device(job, steps.get(job.id, ())) for job in jobs],
+    }
+
+
+async def progress(services: Services, task_id: TaskId, *, working: bool) -> dict[str, Any]:
+    """How far it is: `{"id","action","state","total","done","failed","in_work"}`; `in_work` devices were begun and have
+    no outcome yet."""
+    async with services.database.reading() as tx:
+        task, counts = await tasks.get_task(tx, task_id), (await tasks.job_counts(tx)).get(task_id, {})
+        active = await tasks.active_jobs(tx)
+    return {
+        "id": task.id,
+        "action": task.action,
+        "state": _state(task, counts, working),
+        "total": sum(counts.values()),
+        "done": _ended(counts),
+        "failed": sum(counts.get(status, 0) for status in _FAILED),
+        "in_work": sum(job.task_id == task_id and job.run_number > 0 for job in active),
     }
 
 

@@ -1,6 +1,11 @@
-"""What requests may hold. Strict: a member nobody knows, or of another type, is refused."""
+"""What requests may hold. Strict: a member nobody knows, or of another type, is refused. Secrets are `SecretStr`."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from fleetseal.core import model
+from fleetseal.core.secrets import Secret
 
 
 class Body(BaseModel):
@@ -9,3 +14,137 @@ class Body(BaseModel):
 
 class SettingValue(Body):
     value: str
+
+
+class Selection(Body):
+    """Which devices are meant: named ones, or all, or those that pass the filters."""
+
+    devices: list[str] = []
+    all: bool = False
+    filters: list[str] = []
+
+    def chosen(self) -> model.Selection:
+        return model.Selection(tuple(self.devices), self.all, tuple(self.filters))
+
+
+# ---------------------------------------------------------------- authorities
+
+
+class Ceremony(Body):
+    """What making and importing a CA have in common."""
+
+    passphrase: SecretStr | None = None
+    remember_passphrase: bool = False
+
+
+class AuthorityCreation(Ceremony):
+    name: str
+    tiers: int = 2
+    key_type: Literal["rsa", "ec"] = "rsa"
+    years: int | None = None
+    organization: str | None = None
+    permit_domains: list[str] = []
+    permit_networks: list[str] = []
+
+
+class AuthorityRequest(Body):
+    name: str
+    organization: str | None = None
+    key_type: Literal["rsa", "ec"] = "rsa"
+
+
+class AuthorityImport(Ceremony):
+    """`files`: their contents, base64."""
+
+    files: list[str]
+    name: str | None = None
+    tiers: int | None = None
+
+
+class TrustAnchorImport(Body):
+    file: str
+    """Its content, base64."""
+
+
+class Passphrase(Body):
+    passphrase: SecretStr
+
+
+# ---------------------------------------------------------------- devices
+
+
+class DeviceAddition(Body):
+    targets: list[str]
+    http_port: int | None = None
+    https_port: int | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    site: str | None = None
+
+
+class DeviceChange(Body):
+    """Members that are absent or null stay as they are."""
+
+    selection: Selection
+    username: str | None = None
+    password: SecretStr | None = None
+    address: str | None = None
+    hostname: str | None = None
+    http_port: int | None = None
+    https_port: int | None = None
+    site: str | None = None
+    tags: list[str] | None = None
+    tls: Literal["normal", "legacy"] | None = None
+
+
+class DeviceSelection(Body):
+    selection: Selection
+
+
+class Accepted(Body):
+    """A device, by id, and the certificate it is trusted by; `sha256` null: plain HTTP."""
+
+    id: int
+    sha256: str | None
+
+
+class Acceptance(Body):
+    accepted: list[Accepted]
+
+
+class ClockRequest(DeviceSelection):
+    set: bool = False
+
+
+class Removal(Body):
+    devices: list[str]
+
+
+# ---------------------------------------------------------------- tasks
+
+
+class EnableWish(Body):
+    policy: Literal["keep", "both", "https"] | None = None
+    renew: bool = False
+    replace_foreign: bool = False
+    set_clock: bool = False
+
+
+class TaskRequest(DeviceSelection):
+    """`passphrase` opens the signing key while tasks run."""
+
+    action: Literal["Enable HTTPS", "Disable HTTPS", "Refresh"]
+    wish: EnableWish | None = None
+    passphrase: SecretStr | None = None
+
+
+class PlanRequest(DeviceSelection):
+    wish: EnableWish = EnableWish()
+
+
+class Continuation(Body):
+    passphrase: SecretStr | None = None
+
+
+def secret(value: SecretStr | None) -> Secret | None:
+    return None if value is None else Secret(value.get_secret_value())

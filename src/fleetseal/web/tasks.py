@@ -4,12 +4,85 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from fleetseal.operations import tasks
-from fleetseal.web.backend import Asked
+from fleetseal.core.model import TaskAction, TaskId
+from fleetseal.operations import preview, settings, tasks
+from fleetseal.web import signing
+from fleetseal.web.backend import Asked, Backend
+from fleetseal.web.schemas import Continuation, EnableWish, PlanRequest, TaskRequest, secret
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
+Row = dict[str, Any]
+
+
+@router.get("", summary="Every task, the newest first, without its devices")
+async def list_tasks(backend: Asked) -> list[Row]:
+    return await tasks.list_(backend.services, working=backend.working)
+
+
+@router.post("", status_code=202, summary="Ask for something on devices; the task and its outcome so far")
+async def request_task(backend: Asked, body: TaskRequest) -> Row:
+    action = TaskAction(body.action)
+    wish = await _wish(backend, body.wish) if action is TaskAction.ENABLE_HTTPS else {}
+    if action is TaskAction.ENABLE_HTTPS:
+        await signing.prepare(backend, secret(body.passphrase))
+    task_id = await tasks.request(
+        backend.services,
+        await backend.engine(),
+        actor=backend.actor,
+        action=action,
+        selection=body.selection.chosen(),
+        wish=wish,
+    )
+    return await tasks.show(backend.services, task_id, working=backend.working)
+
+
+@router.post("/plan", summary='What "Enable HTTPS" would do to each device now; nothing is changed')
+async def plan_task(backend: Asked, body: PlanRequest) -> list[Row]:
+    return await preview.plan(backend.services, selection=body.selection.chosen(), wish=await _wish(backend, body.wish))
+
 
 @router.get("/suspended", summary="Unfinished tasks that nobody works on")
-async def suspended_tasks(backend: Asked) -> list[dict[str, Any]]:
+async def suspended_tasks(backend: Asked) -> list[Row]:
     return [] if backend.working else await tasks.suspended(backend.services)
+
+
+@router.post("/resume", summary="Continue every unfinished task; their numbers")
+async def resume_tasks(backend: Asked, body: Continuation) -> list[int]:
+    unfinished = await tasks.unfinished(backend.services)
+    if unfinished:
+        await signing.prepare(backend, secret(body.passphrase), required=False)
+        await backend.engine()
+    return [int(task_id) for task_id in unfinished]
+
+
+@router.get("/{task_id}", summary="A task with the outcome and the steps of each device")
+async def show_task(backend: Asked, task_id: int) -> Row:
+    return await tasks.show(backend.services, TaskId(task_id), working=backend.working)
+
+
+@router.get("/{task_id}/progress", summary="How far a task is, in numbers")
+async def task_progress(backend: Asked, task_id: int) -> Row:
+    return await tasks.progress(backend.services, TaskId(task_id), working=backend.working)
+
+
+@router.post("/{task_id}/cancel", summary="Stop a task: devices in work are put back, the others not begun")
+async def cancel_task(backend: Asked, task_id: int) -> Row:
+    engine = await backend.engine() if backend.working else None
+    await tasks.cancel(backend.services, engine, TaskId(task_id), actor=backend.actor)
+    return await tasks.show(backend.services, TaskId(task_id), working=backend.working)
+
+
+@router.post("/{task_id}/retry", status_code=202, summary="A new task for the devices that failed in this one")
+async def retry_task(backend: Asked, task_id: int, body: Continuation) -> Row:
+    await signing.prepare(backend, secret(body.passphrase), required=False)
+    new = await tasks.retry(backend.services, await backend.engine(), TaskId(task_id), actor=backend.actor)
+    return await tasks.show(backend.services, new, working=backend.working)
+
+
+async def _wish(backend: Backend, body: EnableWish | None) -> Row:
+    """As asked; without a policy, that of the settings."""
+    wish = (body or EnableWish()).model_dump()
+    if wish["policy"] is None:
+        wish["policy"] = (await settings.get(backend.services, "https.policy"))["value"]
+    return wish

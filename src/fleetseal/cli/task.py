@@ -1,0 +1,116 @@
+"""`fleetseal task`."""
+
+from pathlib import Path
+from typing import Any
+
+from fleetseal.cli import ask, follow, output
+from fleetseal.cli.client import Client, connected
+from fleetseal.cli.common import DONE, NO_OPTIONS, Common, noun
+from fleetseal.cli.notice import suspended
+
+app = noun("task", "What was asked for, and what became of it: list, show, cancel, retry, resume.")
+
+
+@app.command(name="list")
+async def list_(*, common: Common = NO_OPTIONS) -> int:
+    """List tasks, the newest first."""
+    async with connected(common.directory) as client:
+        tasks = await client.get("tasks")
+        await suspended(client)
+    if common.json:
+        output.as_json(tasks)
+    elif not tasks:
+        output.say("There is no task.")
+    else:
+        output.table(
+            ("Id", "Action", "Status", "Done", "Failed", "Started", "Finished"),
+            [
+                (
+                    one["id"],
+                    one["action"],
+                    one["state"],
+                    f"{one['done']} of {one['total']}",
+                    one["failed"],
+                    one["started"],
+                    one["finished"],
+                )
+                for one in tasks
+            ],
+        )
+    return DONE
+
+
+@app.command
+async def show(task: int, /, *, common: Common = NO_OPTIONS) -> int:
+    """Show a task and the outcome on each device. Exit code 1 if something failed on some device.
+
+    Parameters
+    ----------
+    task
+        Its number in `task list`.
+    """
+    async with connected(common.directory) as client:
+        code = await follow.show(client, task, common)
+        await suspended(client)
+    return code
+
+
+@app.command
+async def cancel(task: int, /, *, common: Common = NO_OPTIONS) -> int:
+    """Stop a task: devices in work are put back as they were, the others are not begun.
+
+    Parameters
+    ----------
+    task
+        Its number in `task list`.
+    """
+    async with connected(common.directory) as client:
+        result = await client.post("tasks", task, "cancel")
+        await suspended(client)
+    if common.json:
+        output.as_json(result)
+    else:
+        output.say(f"Task {task} is cancelled." if result["finished"] else f"Task {task} is being cancelled.")
+    return DONE
+
+
+@app.command
+async def retry(task: int, /, *, passphrase_file: Path | None = None, common: Common = NO_OPTIONS) -> int:
+    """Do a task again, on the devices where it failed or was cancelled.
+
+    Parameters
+    ----------
+    task
+        Its number in `task list`.
+    passphrase_file
+        File with the passphrase of the CA key, if it is locked; - is standard input. Without it you are asked.
+    """
+    given = None if passphrase_file is None else ask.read_secret(passphrase_file, option="--passphrase-file")
+
+    async def begin(client: Client) -> dict[str, Any]:
+        body = {"passphrase": await follow.passphrase(client, given)}
+        return dict(await client.post("tasks", task, "retry", body=body))
+
+    return await follow.task(common, begin)
+
+
+@app.command
+async def resume(*, passphrase_file: Path | None = None, common: Common = NO_OPTIONS) -> int:
+    """Continue every task that was interrupted, and wait for its end.
+
+    Parameters
+    ----------
+    passphrase_file
+        File with the passphrase of the CA key, if it is locked; - is standard input. Without it you are asked.
+    """
+    given = None if passphrase_file is None else ask.read_secret(passphrase_file, option="--passphrase-file")
+    async with connected(common.directory) as client:
+        body = {"passphrase": await follow.passphrase(client, given)}
+        unfinished = await client.post("tasks", "resume", body=body)
+        if unfinished:
+            return await follow.several(client, unfinished, common)
+    if common.json:
+        output.as_json([])
+    else:
+        output.say("No task is suspended.")
+    return DONE

@@ -1,0 +1,98 @@
+"""`https enable --plan`: what would be done to each device now. Devices are read, nothing is written."""
+
+import asyncio
+from typing import Any
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import (
+    AuthenticationFailed,
+    CredentialsNeeded,
+    FleetsealError,
+    IdentityMismatch,
+    NotSupported,
+)
+from fleetseal.core.model import Device, EnableWish, Selection, Support
+from fleetseal.operations import listing, observe
+from fleetseal.operations.plan import Go, Plan, Refused, Skipped, Unchanged
+from fleetseal.operations.services import Services
+from fleetseal.operations.settings import current
+from fleetseal.store import inventory
+
+Row = dict[str, Any]
+
+
+async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]) -> list[Row]:
+    """One object for each device: `{"id","mac","address","plan","description"}`.
+
+    `plan` is `Enable`, `Unchanged`, `Skipped` or `Failed`. Raises NotFound, Conflict, InvalidInput for the selection.
+    """
+    devices = await listing.choose(services, selection)
+    async with services.database.reading() as tx:
+        settings = await current(services, tx)
+    places = asyncio.Semaphore(settings.jobs_concurrency)
+    named = bool(selection.refs)
+
+    async def one(device: Device) -> Row:
+        async with places:
+            try:
+                outcome, description = _in_words(
+                    await _plan(services, settings, device, EnableWish(**wish), named), named=named
+                )
+            except FleetsealError as error:
+                outcome, description = "Failed", error.message
+        return {
+            "id": device.id,
+            "mac": device.mac,
+            "address": device.address,
+            "plan": outcome,
+            "description": description,
+        }
+
+    async with asyncio.TaskGroup() as group:
+        looks = [group.create_task(one(device)) for device in devices]
+    return [look.result() for look in looks]
+
+
+async def _plan(services: Services, settings: Settings, device: Device, wish: EnableWish, named: bool) -> Plan:
+    if device.support is not Support.SUPPORTED:
+        raise NotSupported(device.support_reason)
+    if device.identity_problem is not None:
+        raise IdentityMismatch(device.identity_problem)
+    if device.password_refused_version is not None and device.password_refused_version == device.password_version:
+        raise AuthenticationFailed("The device refused the stored login; it is not sent again until it is changed.")
+    async with services.database.reading() as tx:
+        login = await inventory.login(tx, services.sealer, device.id)
+    if login is None:
+        raise CredentialsNeeded("It asks for a login and none is stored: fleetseal device set DEVICE --username USER.")
+    connector = services.connect(settings)
+    return await observe.plan_enable(services, settings, connector, device, login, wish=wish, named=named, job_id=None)
+
+
+def _in_words(plan: Plan, *, named: bool) -> tuple[str, str]:
+    match plan:
+        case Unchanged(reason):
+            return "Unchanged", reason
+        case Skipped(reason):
+            return ("Failed" if named else "Skipped"), reason
+        case Refused(reason):
+            return "Failed", reason
+        case Go():
+            return "Enable", _steps(plan)
+
+
+def _steps(go: Go) -> str:
+    done = []
+    if go.set_clock:
+        done.append("set its clock")
+    if go.open_http:
+        done.append("open plain HTTP as the way back")
+    if go.issue:
+        names = ", ".join(go.names.names)
+        done.append(f"issue a certificate for {names} with a key made by the {go.key_origin.value}")
+    done.append(f"serve {go.alias}")
+    if go.policy is not go.previous.policy or go.open_http:
+        done.append(f"accept {_POLICY[go.policy]}")
+    return f"Because {go.reason}: {', '.join(done)}."
+
+
+_POLICY = {"http": "plain HTTP only", "both": "HTTP and HTTPS", "https": "HTTPS only"}

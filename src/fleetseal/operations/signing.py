@@ -1,0 +1,43 @@
+"""The signing key while tasks run: opened by a passphrase that came with a command, closed when they have ended."""
+
+from fleetseal.core.errors import Locked, NotFound
+from fleetseal.core.secrets import Secret
+from fleetseal.operations import authorities, issuing, tasks
+from fleetseal.operations.services import Services
+
+_LOOK_SECONDS = 1.0
+
+
+async def is_locked(services: Services) -> bool:
+    """There is a CA, and nothing can be signed until a person gives the passphrase."""
+    async with services.database.reading() as tx:
+        try:
+            authority = await issuing.current_authority(tx)
+        except NotFound:
+            return False
+    return not services.vault.is_open(issuing.key_file(authority.record))
+
+
+async def prepare(services: Services, *, actor: str, passphrase: Secret | None, required: bool) -> bool:
+    """The signing key is open, or there is no CA; True if this opened it.
+
+    Raises Locked for a wrong passphrase, and, if `required`, for a missing one.
+    """
+    if not await is_locked(services):
+        return False
+    if passphrase is None:
+        if required:
+            raise Locked(
+                "The CA key is locked. Give --passphrase-file, or unlock it in the server: fleetseal ca unlock"
+            )
+        return False
+    await authorities.unlock(services, actor=actor, passphrase=passphrase)
+    return True
+
+
+async def lock_after_tasks(services: Services, *, actor: str) -> None:
+    """The key is closed once no task has work to do."""
+    await services.clock.sleep(_LOOK_SECONDS)
+    while await tasks.unfinished(services):
+        await services.clock.sleep(_LOOK_SECONDS)
+    await authorities.lock(services, actor=actor)

@@ -1,0 +1,115 @@
+"""Certificate authorities."""
+
+import base64
+import binascii
+from typing import Any, Literal
+
+from fastapi import APIRouter
+
+from fleetseal.core.errors import InvalidInput
+from fleetseal.core.secrets import Secret
+from fleetseal.operations import authorities, signing
+from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import (
+    AuthorityCreation,
+    AuthorityImport,
+    AuthorityRequest,
+    Passphrase,
+    TrustAnchorImport,
+    secret,
+)
+
+router = APIRouter(prefix="/authorities", tags=["certificate authorities"])
+
+View = dict[str, Any]
+
+
+@router.get("", summary="Every certificate authority here")
+async def list_authorities(backend: Asked) -> list[View]:
+    return await authorities.list_(backend.services)
+
+
+@router.get("/current", summary="The certificate authority in use")
+async def show_authority(backend: Asked) -> View:
+    return await authorities.show(backend.services)
+
+
+@router.get("/current/export", summary="What a client must trust, as files in base64")
+async def export_authority(
+    backend: Asked,
+    format: Literal["pem", "der", "p7b"] = "pem",  # noqa: A002 - the contract's word
+    root_only: bool = False,
+    directory: bool = False,
+) -> View:
+    return await authorities.export(backend.services, format=format, root_only=root_only, directory=directory)
+
+
+@router.get("/current/lock", summary="Whether a passphrase is needed to sign")
+async def lock_state(backend: Asked) -> dict[str, bool]:
+    return {"locked": await signing.is_locked(backend.services)}
+
+
+@router.post("", status_code=201, summary="Make a root, and with two tiers an issuing CA under it")
+async def create_authority(backend: Asked, body: AuthorityCreation) -> View:
+    return await authorities.create(
+        backend.services,
+        actor=backend.actor,
+        name=body.name,
+        tiers=body.tiers,
+        key_type=body.key_type,
+        years=body.years,
+        organization=body.organization,
+        permit_domains=tuple(body.permit_domains),
+        permit_networks=tuple(body.permit_networks),
+        passphrase=secret(body.passphrase),
+        remember=body.remember_passphrase,
+    )
+
+
+@router.post("/request", status_code=201, summary="Make a key here, and a request for another PKI to sign")
+async def request_authority(backend: Asked, body: AuthorityRequest) -> View:
+    return await authorities.request(
+        backend.services,
+        actor=backend.actor,
+        name=body.name,
+        organization=body.organization,
+        key_type=body.key_type,
+    )
+
+
+@router.post("/import", status_code=201, summary="Bring a certificate authority from outside")
+async def import_authority(backend: Asked, body: AuthorityImport) -> View:
+    return await authorities.import_files(
+        backend.services,
+        actor=backend.actor,
+        files=tuple(_decoded(file) for file in body.files),
+        passphrase=secret(body.passphrase),
+        remember=body.remember_passphrase,
+        tiers=body.tiers,
+        name=body.name,
+    )
+
+
+@router.post("/anchors", status_code=201, summary="Trust a certificate authority whose key is elsewhere")
+async def import_anchors(backend: Asked, body: TrustAnchorImport) -> list[View]:
+    return await authorities.trust_only(backend.services, actor=backend.actor, files=(_decoded(body.file),))
+
+
+@router.post("/current/unlock", summary="Open the signing key until it is locked or the server ends")
+async def unlock_authority(backend: Asked, body: Passphrase) -> View:
+    if not backend.serving:
+        raise InvalidInput("No server is running: give --passphrase-file to the command that signs.")
+    passphrase = Secret(body.passphrase.get_secret_value())
+    return await authorities.unlock(backend.services, actor=backend.actor, passphrase=passphrase)
+
+
+@router.post("/current/lock", summary="Close the signing key")
+async def lock_authority(backend: Asked) -> View:
+    return await authorities.lock(backend.services, actor=backend.actor)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise InvalidInput("A file in the request is not base64.") from error

@@ -1,0 +1,97 @@
+"""Devices."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from fleetseal.core.errors import InvalidInput
+from fleetseal.core.model import Login
+from fleetseal.operations import clocks, inventory, trust
+from fleetseal.operations.inventory import Changes
+from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import (
+    Acceptance,
+    ClockRequest,
+    DeviceAddition,
+    DeviceChange,
+    DeviceSelection,
+    Removal,
+    secret,
+)
+
+router = APIRouter(prefix="/devices", tags=["devices"])
+
+Rows = list[dict[str, Any]]
+
+
+@router.get("", summary="The devices of the inventory")
+async def list_devices(
+    backend: Asked, filters: Annotated[list[str] | None, Query(alias="filter")] = None, sort: str | None = None
+) -> Rows:
+    return await inventory.list_(backend.services, filters=filters or (), sort=sort)
+
+
+@router.get("/{reference}", summary="One device, with every status that holds and its reason")
+async def show_device(backend: Asked, reference: str) -> dict[str, Any]:
+    return await inventory.show(backend.services, reference)
+
+
+@router.post("", summary="Contact, identify and store what answers at these addresses")
+async def add_devices(backend: Asked, body: DeviceAddition) -> Rows:
+    if (body.username is None) != (body.password is None):
+        raise InvalidInput("A user name and a password belong together: give both, or neither.")
+    login = None
+    if body.username is not None and body.password is not None:
+        login = Login(body.username, body.password.get_secret_value())
+    return await inventory.add(
+        backend.services,
+        actor=backend.actor,
+        targets=body.targets,
+        http_port=body.http_port,
+        https_port=body.https_port,
+        login=login,
+        site=inventory.DEFAULT_SITE if body.site is None else body.site,
+    )
+
+
+@router.patch("", summary="Change what is stored about devices")
+async def change_devices(backend: Asked, body: DeviceChange) -> Rows:
+    changes = Changes(
+        username=body.username,
+        password=secret(body.password),
+        address=body.address,
+        host_name=body.hostname,
+        http_port=body.http_port,
+        https_port=body.https_port,
+        site=body.site,
+        tags=None if body.tags is None else tuple(body.tags),
+        tls=body.tls,
+    )
+    return await inventory.change(
+        backend.services, actor=backend.actor, selection=body.selection.chosen(), changes=changes
+    )
+
+
+@router.post("/shown", summary="What devices show now, for a person to judge; nothing is accepted")
+async def preview_trust(backend: Asked, body: DeviceSelection) -> Rows:
+    return await trust.preview(backend.services, body.selection.chosen())
+
+
+@router.post("/trust", summary="Accept devices by the certificate they show, or by plain HTTP")
+async def accept_trust(backend: Asked, body: Acceptance) -> Rows:
+    accepted = {one.id: one.sha256 for one in body.accepted}
+    ids = await trust.accept(backend.services, actor=backend.actor, accepted=accepted)
+    chosen = {int(id_) for id_ in ids}
+    return [row for row in await inventory.list_(backend.services) if row["id"] in chosen]
+
+
+@router.post("/clock", summary="Compare the clocks of devices with this computer's, or set them")
+async def compare_clocks(backend: Asked, body: ClockRequest) -> Rows:
+    return await clocks.clock(
+        backend.services, actor=backend.actor, selection=body.selection.chosen(), correct=body.set
+    )
+
+
+@router.post("/removal", summary="Forget devices; what was issued to them stays on record")
+async def remove_devices(backend: Asked, body: Removal) -> Rows:
+    return await inventory.remove(backend.services, actor=backend.actor, references=body.devices)
