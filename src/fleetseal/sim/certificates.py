@@ -134,6 +134,8 @@ _CA_USAGE = x509.KeyUsage(
     key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
 )  # fmt: skip
 
+_FAMILIES = {"ECC": "EC-P256", "RSA": "RSA-2048"}
+
 # Preinstalled public roots of rest-cert-v1.json, in the device's order; the Axis ones stand between.
 _BEFORE = ("COMODO ECC Certification Authority", "COMODO RSA Certification Authority", "Amazon Root CA 1",
            "Amazon Root CA 2", "Amazon Root CA 3", "Amazon Root CA 4")  # fmt: skip
@@ -158,25 +160,27 @@ class Maker:
         self._signers: dict[str, tuple[x509.Certificate, PrivateKey]] = {}
         self._rsa: dict[str, PrivateKey] = {}
         self._authorities: dict[str, x509.Certificate] = {}
-        self._lock = asyncio.Lock()
 
     async def open(self) -> None:
-        """The CAs exist."""
-        async with self._lock:
-            if self._authorities:
-                return
-            made = {}
-            for family, key_type in (("ECC", "EC-P256"), ("RSA", "RSA-2048")):
-                root_name, name = f"Axis device ID Root CA {family}", f"Axis device ID Intermediate CA {family} 2"
-                root_key, key = await self._keys.make(key_type), await self._keys.make(key_type)
-                root = self._authority(root_name, root_key, root_name, root_key, path=1, end=2060)
-                made[root_name] = root
-                made[name] = self._authority(name, key, root_name, root_key, path=0, end=2055)
-                self._signers[family] = (made[name], key)
-            axis = sorted(made)  # the device's order: intermediates, then roots
-            stand_in = await self._keys.make("EC-P256")
-            for alias in (*_BEFORE, *axis, *_AFTER):
-                self._authorities[alias] = made.get(alias) or self._public(alias, stand_in)
+        """The CAs and the units' RSA keys exist; the first call takes a second."""
+        if self._authorities:
+            return
+        signing = {family: [await self._keys.make(kind) for _ in range(2)] for family, kind in _FAMILIES.items()}
+        device_keys = {kind: await self._keys.make(kind) for kind in ("RSA-2048", "RSA-4096")}
+        stand_in = await self._keys.make("EC-P256")
+        if self._authorities:  # somebody else was faster
+            return
+        made = {}
+        for family, (root_key, key) in signing.items():
+            root_name, name = f"Axis device ID Root CA {family}", f"Axis device ID Intermediate CA {family} 2"
+            made[root_name] = self._authority(root_name, root_key, root_name, root_key, path=1, end=2060)
+            made[name] = self._authority(name, key, root_name, root_key, path=0, end=2055)
+            self._signers[family] = (made[name], key)
+        axis = sorted(made)  # the device's order: intermediates, then roots
+        self._rsa = device_keys
+        self._authorities = {
+            alias: made.get(alias) or self._public(alias, stand_in) for alias in (*_BEFORE, *axis, *_AFTER)
+        }
 
     @property
     def roots_pem(self) -> bytes:
@@ -198,18 +202,10 @@ class Maker:
             ("RSA-2048", "rsa2048", "RSA-2048", "RSA"),
             ("RSA-4096", "rsa4096", "RSA-4096", "RSA"),
         ):
-            key = await self._device_key(key_type)
+            key = self._rsa.get(key_type) or await self._keys.make(key_type)
             certificate = self._device(f"axis-{serial.lower()}-{suffix}-1", serial, key, family, hardware)
             made[f"Axis device ID {label} (802.1AR)"] = (certificate, key)
         return made
-
-    async def _device_key(self, key_type: str) -> PrivateKey:
-        if not key_type.startswith("RSA"):
-            return await self._keys.make(key_type)
-        async with self._lock:
-            if key_type not in self._rsa:
-                self._rsa[key_type] = await self._keys.make(key_type)
-            return self._rsa[key_type]
 
     def _device(self, name: str, serial: str, key: PrivateKey, family: str, hardware: bytes) -> x509.Certificate:
         issuer, issuer_key = self._signers[family]

@@ -4,6 +4,7 @@ import asyncio
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -123,6 +124,11 @@ class SimulatedDevice:
         return self._server.connections
 
     @property
+    def listening(self) -> bool:
+        """The web server is up on the ports that its configuration opens."""
+        return self._server.listening
+
+    @property
     def restarts(self) -> int:
         """How often the web server restarted."""
         return self._server.restarts
@@ -152,7 +158,8 @@ class SimulatedDevice:
 class Fleet:
     """An async context manager: inside it the devices run. `devices` are in the order they were asked for.
 
-    Web servers take `restart_seconds` to come back after a change; a real one takes 3 to 60 s.
+    Web servers take `restart_seconds` to come back after a change; a real one takes 3 to 60 s. Fleets of one
+    process have one maker, unless randomness or keys are given.
     """
 
     def __init__(
@@ -164,8 +171,9 @@ class Fleet:
         keys: Keys | None = None,
         restart_seconds: float = 0.1,
     ) -> None:
+        own = rng is not None or keys is not None
         rng, keys = rng or SystemRng(), keys or SystemKeys()
-        self.maker = Maker(keys=keys, rng=rng)
+        self.maker = Maker(keys=keys, rng=rng) if own else _shared_maker()
         self.devices: list[SimulatedDevice] = []
         self._specs = tuple(devices)
         self._around = Surroundings(clock or SystemClock(), rng, keys, self.maker)
@@ -222,11 +230,26 @@ class Fleet:
         await asyncio.gather(*(device.close() for device in self.devices))
 
 
+@cache
+def _shared_maker() -> Maker:
+    """Its keys take a second to make."""
+    return Maker(keys=SystemKeys(), rng=SystemRng())
+
+
 DEFAULT_SITE = ("6.50", "7.30", "9.10", "10.12", "11.6", "12.11", "12.11-self-signed")
 """One of each supported profile."""
 
-Ready = Callable[[list[dict[str, Any]], str], None]
-"""Called once with the rows of `control.row` and the address of the control API."""
+
+@dataclass(frozen=True)
+class Started:
+    """What a person needs to use a running fleet."""
+
+    devices: list[dict[str, Any]]  # rows of `control.row`
+    control: str  # URL of the control API
+    maker_roots: str  # PEM, for the setting `devices.maker-roots`
+
+
+Ready = Callable[[Started], None]
 
 
 def site(profiles: Sequence[str], *, count: int | None, port: int) -> list[DeviceSpec]:
@@ -283,5 +306,5 @@ async def run(
         specs = read_config(await asyncio.to_thread(config.read_text, "utf-8"))
     control_port = port and port + 2 * len(specs)
     async with Fleet(specs, restart_seconds=restart_seconds) as fleet, Control(fleet, port=control_port) as control:
-        ready([row(device) for device in fleet.devices], control.url)
+        ready(Started([row(device) for device in fleet.devices], control.url, fleet.maker.roots_pem.decode()))
         await asyncio.Event().wait()

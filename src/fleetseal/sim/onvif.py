@@ -23,7 +23,7 @@ async def device_information(device: Device, node: Node) -> str:
 async def service_capabilities(device: Device, node: Node) -> str:
     """soap-tds-GetServiceCapabilities.xml; 12.11 names TLS 1.0 and 1.1 though it no longer speaks them."""
     node.children("tds")
-    modern = 'TLS1.2="true" TLS1.1="true" TLS1.0="true"' if device.profile.tls.newest != "TLSv1" else 'TLS1.0="true"'
+    modern = 'TLS1.2="true" TLS1.1="true" TLS1.0="true"' if device.profile.tls.highest != "TLSv1" else 'TLS1.0="true"'
     return (
         "<tds:GetServiceCapabilitiesResponse><tds:Capabilities>"
         '<tds:Network DHCPv6="true" NTP="1" DynDNS="true" IPVersion6="true" ZeroConfiguration="true" IPFilter="true">'

@@ -45,8 +45,8 @@ class Product:
 class TlsAge:
     """What the web server's TLS can do."""
 
-    oldest: str  # as ssl.SSLSocket.version() names it
-    newest: str
+    lowest: str  # as ssl.SSLSocket.version() names it
+    highest: str
     ciphers: tuple[str, ...]  # up to TLS 1.2
     sends_chain: bool  # intermediates from the CA store, from 10.10 on (device-api 10.5)
 

@@ -101,6 +101,11 @@ class DeviceServer:
             await self._start()
 
     @property
+    def listening(self) -> bool:
+        """Every listener that is wanted is there."""
+        return all((secure in self._listeners) is self._wanted(secure) for secure in (False, True))
+
+    @property
     def served(self) -> x509.Certificate | None:
         """What a handshake would show now; None when there is none to be had."""
         if True not in self._listeners or self._dead():

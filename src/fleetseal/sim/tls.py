@@ -39,8 +39,8 @@ def credential(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings():  # TLS 1.0 is what those devices speak
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = _VERSIONS[age.oldest]
-        context.maximum_version = _VERSIONS[age.newest]
+        context.minimum_version = _VERSIONS[age.lowest]
+        context.maximum_version = _VERSIONS[age.highest]
     # Level 0: keys of 1024 bits and SHA-1 are part of the age
     context.set_ciphers(":".join(ciphers) + ":@SECLEVEL=0")
     context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
