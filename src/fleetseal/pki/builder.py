@@ -1,5 +1,8 @@
 """From a content to the bytes that will be signed (profile 2.2 to 2.4)."""
 
+import functools
+from typing import Final
+
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -18,6 +21,9 @@ from fleetseal.pki.content import (
 )
 from fleetseal.pki.keys import PrivateKey
 from fleetseal.pki.names import UNCONSTRAINED, Constraints, DnsName
+
+_END_ENTITY: Final = x509.BasicConstraints(ca=False, path_length=None)
+_SERVER: Final = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 
 
 def build(content: Content, signer: Signer | None) -> x509.CertificateBuilder:
@@ -56,10 +62,12 @@ def build_request(key: PrivateKey, common_name: str, organization: str | None) -
     return builder.sign(key, keys.signature_hash(key.public_key())).public_bytes(serialization.Encoding.DER)
 
 
+@functools.cache
 def ca_key_usage() -> x509.KeyUsage:
     return _key_usage(key_cert_sign=True, crl_sign=True)
 
 
+@functools.cache
 def leaf_key_usage(*, key_encipherment: bool) -> x509.KeyUsage:
     return _key_usage(digital_signature=True, key_encipherment=key_encipherment)
 
@@ -84,9 +92,9 @@ def _usage_extensions(content: Content, *, rsa_key: bool) -> list[tuple[x509.Ext
         case LeafContent():
             usage = leaf_key_usage(key_encipherment=rsa_key and content.key_encipherment)
             return [
-                (x509.BasicConstraints(ca=False, path_length=None), True),
+                (_END_ENTITY, True),
                 (usage, True),
-                (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+                (_SERVER, False),
                 (
                     x509.SubjectAlternativeName([general_name(name) for name in content.names]),
                     content.common_name is None,

@@ -5,6 +5,7 @@ that ticket, once, and signs exactly these bytes.
 """
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,33 +21,35 @@ from fleetseal.core.secrets import Sealer, Secret, load_or_create_key, write_pri
 from fleetseal.pki import keys
 from fleetseal.pki.builder import build, build_request
 from fleetseal.pki.content import Content, Signer
-from fleetseal.pki.keys import PrivateKey, PublicKey
+from fleetseal.pki.keys import PrivateKey
 from fleetseal.pki.lint import require
 
 
 class Ticket:
     """One content, linted, that one issuer may sign once. Only `Issuer.prepare` makes one."""
 
-    __slots__ = ("_issuer", "_unsigned", "tbs")
+    __slots__ = ("_filled", "_issuer", "tbs")
 
-    def __init__(self, issuer: "Issuer", unsigned: x509.CertificateBuilder, tbs: bytes) -> None:
+    def __init__(self, issuer: "Issuer", filled: x509.Certificate) -> None:
         self._issuer = issuer
-        self._unsigned: x509.CertificateBuilder | None = unsigned
-        self.tbs = tbs
+        self._filled: x509.Certificate | None = filled
+        self.tbs = filled.tbs_certificate_bytes
 
-    def _take(self, issuer: "Issuer") -> x509.CertificateBuilder:
-        if self._issuer is not issuer or self._unsigned is None:
+    def _take(self, issuer: "Issuer") -> x509.Certificate:
+        if self._issuer is not issuer or self._filled is None:
             raise IssuanceRefused(
                 "This ticket was used before, or is for another CA. Nothing was signed.", rule="ISS-ONCE"
             )
-        unsigned, self._unsigned = self._unsigned, None
-        return unsigned
+        filled, self._filled = self._filled, None
+        return filled
 
 
 class Issuer:
     """A CA key that is open, with the certificates it signs under; `signer` is None for a root that signs itself."""
 
     def __init__(self, key: PrivateKey, signer: Signer | None) -> None:
+        if signer is not None and key.public_key() != signer.certificate.public_key():
+            raise ValueError("the key is not that of the certificate")
         self._key = key
         self.signer = signer
 
@@ -57,33 +60,39 @@ class Issuer:
         """The content as it will be signed, linted. Raises IssuanceRefused with the rule it breaks."""
         if self.signer is None and keys.spki(self._key.public_key()) != content.spki:
             raise IssuanceRefused("A root signs its own key only. Nothing was signed.", rule="issuer")
-        unsigned, tbs = _unsigned(content, self.signer, self._key.public_key())
-        return Ticket(self, unsigned, tbs)
+        filled = _filled(content, self.signer)
+        require(filled, content, self.signer)
+        return Ticket(self, filled)
 
     def issue(self, ticket: Ticket) -> bytes:
         """The certificate (DER). Raises IssuanceRefused when the ticket is not ours or was used."""
-        unsigned = ticket._take(self)
-        certificate = unsigned.sign(self._key, keys.signature_hash(self._key.public_key()))
-        if certificate.tbs_certificate_bytes != ticket.tbs:
+        filled = ticket._take(self)
+        der = _with_signature(filled, keys.sign(self._key, filled.tbs_certificate_bytes))
+        if x509.load_der_x509_certificate(der).tbs_certificate_bytes != ticket.tbs:
             raise IssuanceRefused("What was signed is not what was prepared; it is discarded.", rule="ISS-LINTED")
-        return certificate.public_bytes(serialization.Encoding.DER)
+        return der
 
 
 def to_be_signed(content: Content, signer: Signer | None) -> bytes:
-    """The bytes a signature will cover, linted; needs no key. Raises IssuanceRefused as `Issuer.prepare` does."""
-    if signer is None:
-        public_key: Any = serialization.load_der_public_key(content.spki)
-    else:
-        public_key = signer.certificate.public_key()
-    return _unsigned(content, signer, public_key)[1]
+    """The bytes a signature will cover; needs no key. They are linted by `Issuer.prepare`, before they are signed."""
+    return _filled(content, signer).tbs_certificate_bytes
 
 
-def _unsigned(content: Content, signer: Signer | None, key: PublicKey) -> tuple[x509.CertificateBuilder, bytes]:
-    builder = build(content, signer)
+@functools.lru_cache(maxsize=16)  # the intent and the lint that follow each other look at the same one
+def _filled(content: Content, signer: Signer | None) -> x509.Certificate:
+    """The certificate with a filler signature."""
+    key: Any = serialization.load_der_public_key(content.spki) if signer is None else signer.certificate.public_key()
     filler = _FillerRsa(key) if isinstance(key, rsa.RSAPublicKey) else _FillerEc(key)
-    certificate = builder.sign(filler, keys.signature_hash(key))
-    require(certificate, content, signer)
-    return builder, certificate.tbs_certificate_bytes
+    return build(content, signer).sign(filler, keys.signature_hash(key))
+
+
+def _with_signature(filled: x509.Certificate, signature: bytes) -> bytes:
+    """Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280 4.1): the same first
+    two members, encoded once and never again."""
+    der, tbs = filled.public_bytes(serialization.Encoding.DER), filled.tbs_certificate_bytes
+    start = der.index(tbs) + len(tbs)
+    algorithm = der[start : start + 2 + der[start + 1]]
+    return keys.sequence(tbs, algorithm, keys.bit_string(signature))
 
 
 # ---------------------------------------------------------------- keeping keys

@@ -1,6 +1,7 @@
 """Private and public keys: make, load, judge, write (profile 2.1, ISS-KEY-PROVED)."""
 
 import base64
+import functools
 import hashlib
 import math
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -117,9 +119,17 @@ def describe(key: object) -> str:
     return type(key).__name__.removesuffix("PublicKey")
 
 
+def sign(key: PrivateKey, data: bytes) -> bytes:
+    """A signature as certificates carry it: RSA PKCS#1 v1.5, or ECDSA."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, PKCS1v15(), signature_hash(key.public_key()))
+    return key.sign(data, ec.ECDSA(signature_hash(key.public_key())))
+
+
 # ---------------------------------------------------------------- strength
 
 
+@functools.lru_cache(maxsize=256)  # one issuance asks several times, and 100 rounds of Fermat are not free
 def judge(der: bytes) -> PublicKey:
     """The public key of a SubjectPublicKeyInfo, if it is strong enough to be certified (profile 2.1).
 
@@ -129,11 +139,17 @@ def judge(der: bytes) -> PublicKey:
         key = serialization.load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise IssuanceRefused("The public key cannot be read, so it is not certified.", rule="key-type") from error
-    return judge_key(key)
+    return _judge(key)
 
 
 def judge_key(key: object) -> PublicKey:
     """As `judge`, for a key that is loaded already."""
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        return judge(spki(key))
+    return _judge(key)
+
+
+def _judge(key: object) -> PublicKey:
     if isinstance(key, ec.EllipticCurvePublicKey):
         if key.curve.name not in ("secp256r1", "secp384r1"):
             raise IssuanceRefused(f"{describe(key)} keys are not certified: use P-256 or P-384.", rule="key-type")

@@ -1,5 +1,6 @@
 """Our own linter: a certificate, as parsed, against the profile (ISS-LINTED). The builder's code is not used here."""
 
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,7 +13,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 from fleetseal.core.errors import InvalidInput, IssuanceRefused
 from fleetseal.pki import keys
 from fleetseal.pki import names as naming
-from fleetseal.pki.content import Content, IssuingContent, LeafContent, RootContent, Signer, key_identifier
+from fleetseal.pki.content import Content, IssuingContent, LeafContent, RootContent, Signer, key_identifier, parsed
 from fleetseal.pki.names import DnsName
 from fleetseal.pki.profile import LONGEST_COMMON_NAME, LONGEST_LEAF, MOST_NAMES
 
@@ -93,8 +94,7 @@ def require(certificate: x509.Certificate, content: Content, signer: Signer | No
 
 def _fields(certificate: x509.Certificate, content: Content, signer: Signer | None) -> list[Finding]:
     issuer = certificate if signer is None else signer.certificate
-    kind = keys.describe(issuer.public_key())
-    expected = _SIGNATURES.get("RSA" if kind.startswith("RSA") else kind)
+    expected = _signature_algorithm(certificate) if signer is None else _signer_algorithm(signer.der)
     checks = {
         "version": certificate.version is x509.Version.v3,
         "serial": certificate.serial_number == content.serial and 0 < content.serial < 1 << 159,
@@ -114,6 +114,16 @@ def _fields(certificate: x509.Certificate, content: Content, signer: Signer | No
     return [
         Finding(rule, f"The field {rule} is not as the profile asks.") for rule, holds in checks.items() if not holds
     ]
+
+
+def _signature_algorithm(issuer: x509.Certificate) -> x509.ObjectIdentifier | None:
+    kind = keys.describe(issuer.public_key())
+    return _SIGNATURES.get("RSA" if kind.startswith("RSA") else kind)
+
+
+@functools.lru_cache(maxsize=64)
+def _signer_algorithm(der: bytes) -> x509.ObjectIdentifier | None:
+    return _signature_algorithm(parsed(der))
 
 
 def _strong(certificate: x509.Certificate) -> bool:

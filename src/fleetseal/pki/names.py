@@ -1,5 +1,6 @@
 """DNS names and addresses as they appear in certificates (profile 2.4), and name constraints (profile 2.7)."""
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Address:
 Name = DnsName | Address
 
 
+@functools.lru_cache(maxsize=1024)  # one issuance asks a dozen times for the same few names
 def classify(text: str) -> Name:
     """The normalised name. Raises InvalidInput, naming the rule, for what may not be in a certificate."""
     candidate = text.strip().lower()
@@ -126,20 +128,18 @@ def _address(candidate: str) -> Address:
 
 
 def _dns_name(candidate: str, original: str) -> DnsName:
-    shown = clean(original, limit=80)
     candidate = candidate.removesuffix(".")
-    if not 1 <= len(candidate) <= 253:
-        raise InvalidInput(f'"{shown}" is not a host name: it must have 1 to 253 characters.')
     labels = candidate.split(".")
-    for label in labels:
-        if label == "*":
-            raise InvalidInput(f'"{shown}" has a wildcard. A certificate names one device exactly.')
-        if "_" in label:
-            raise InvalidInput(f'"{shown}" has an underscore, which validators refuse in host names.')
-        if not _LABEL.fullmatch(label) or (label[2:4] == "--" and not label.startswith("xn--")):
-            raise InvalidInput(
-                f'"{shown}" is neither an address nor a host name: labels have 1 to 63 letters, digits and hyphens.'
-            )
-    if labels[-1].isdigit():
-        raise InvalidInput(f'"{shown}" ends like an address but is none.')
-    return DnsName(candidate)
+    if not 1 <= len(candidate) <= 253:
+        fault = "is not a host name: it must have 1 to 253 characters."
+    elif "*" in labels:
+        fault = "has a wildcard. A certificate names one device exactly."
+    elif "_" in candidate:
+        fault = "has an underscore, which validators refuse in host names."
+    elif not all(_LABEL.fullmatch(label) and (label[2:4] != "--" or label.startswith("xn--")) for label in labels):
+        fault = "is neither an address nor a host name: labels have 1 to 63 letters, digits and hyphens."
+    elif labels[-1].isdigit():
+        fault = "ends like an address but is none."
+    else:
+        return DnsName(candidate)
+    raise InvalidInput(f'"{clean(original, limit=80)}" {fault}')
