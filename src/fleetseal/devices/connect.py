@@ -19,14 +19,12 @@ from fleetseal.core.model import DeviceFacts, Endpoint, Factory, Login, PeerTrus
 from fleetseal.core.runtime import Clock, Rng
 from fleetseal.devices import probe, tls
 from fleetseal.devices.axis import catalogue, identity, wire_cgi
-from fleetseal.devices.driver import Driver, Sight, Verification
+from fleetseal.devices.driver import NOT_AXIS, Driver, Sight, Verification
 from fleetseal.devices.target import addresses, resolve
 from fleetseal.devices.transport import Redirected, Transport, connected
 
-NOT_AXIS = "It answers, but not as an Axis device."
 
-
-@dataclass(frozen=True)
+@dataclass
 class OpenConnection:
     """Open, identity proved, logged in."""
 

@@ -73,6 +73,10 @@ class Driver(Protocol):
     async def set_clock(self, now: datetime) -> None: ...
 
 
+NOT_AXIS = "It answers, but not as an Axis device."
+"""The `unsupported_reason` of what is no device of a maker we know."""
+
+
 @dataclass(frozen=True)
 class Sight:
     """What can be known of a device without sending any credential."""

@@ -31,7 +31,7 @@ from fleetseal.core.model import (
 )
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
-from fleetseal.devices.driver import Connection, Connector, Sight
+from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
 from fleetseal.operations.listing import Context
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust, trust_columns
@@ -78,7 +78,7 @@ async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | 
 
 def names_itself(sight: Sight) -> bool:
     """Whether this is a device of a maker we know, supported or not."""
-    return sight.serial is not None or sight.facts is not None or sight.unsupported_reason is not None
+    return sight.serial is not None or sight.facts is not None or sight.unsupported_reason not in (None, NOT_AXIS)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,9 @@ class _Look:
             sight = sight or await self.connector.look(self.device.endpoint)
         except (DeviceError, InvalidInput) as error:
             return {"reachable": False, "unreachable_reason": error.message}, None
+        if not names_itself(sight):
+            reason = f"Something answers at {self.device.address}, and it is not an Axis device."
+            return {"reachable": False, "unreachable_reason": reason}, None
         answers: Columns = {"reachable": True, "unreachable_reason": ""}
         try:
             async with self.services.database.reading() as tx:
@@ -114,7 +117,8 @@ class _Look:
         except IdentityMismatch as error:
             return answers | {"identity_problem": error.message}, None
         except TrustFailure as error:
-            return answers | self._seen(sight) | {"trust_problem": error.message}, None
+            problem = {} if _nothing_to_log_into(sight) else {"trust_problem": error.message}
+            return answers | self._seen(sight) | problem, None
         believed, facts = await self._believed(sight, trust)
         if "identity_problem" in believed:
             return answers | believed, None
@@ -122,9 +126,8 @@ class _Look:
 
     async def _believed(self, sight: Sight, trust: PeerTrust) -> tuple[Columns, DeviceFacts | None]:
         """What follows once it is settled how this device is believed."""
-        silent = sight.unsupported_reason is not None or sight.needs_setup or self.login is None
         refused = self.device.password_refused_version == self.device.password_version
-        if self.login is None or silent or refused:
+        if self.login is None or refused or _nothing_to_log_into(sight):
             return ({} if isinstance(trust, Plaintext) else trust_columns(trust, sight.served)), None
         try:
             async with self.connector.open(
@@ -238,6 +241,11 @@ class _Look:
         if shown_as_factory or (alias is not None and "(802.1AR)" in alias):  # alias as in p3265-v rest-cert-v1.json
             return CertificateSource.FACTORY
         return CertificateSource.DEFAULT if leaf is not None and leaf.self_signed else CertificateSource.OTHER
+
+
+def _nothing_to_log_into(sight: Sight) -> bool:
+    """No interface of ours, or no administrator yet."""
+    return sight.unsupported_reason is not None or bool(sight.needs_setup)
 
 
 def _described(der: bytes) -> chain.Description | None:

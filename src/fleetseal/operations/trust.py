@@ -5,7 +5,6 @@ By itself trust only tightens. It is lowered by a person alone: `accept` here, a
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from fleetseal.core.config import Settings
@@ -50,7 +49,7 @@ async def peer_trust(services: Services, tx: Transaction, device: Device, sight:
     if sight is not None and sight.served is not None and _is_anchored(services, device, sight.served, own):
         return own
     if device.trust_level is TrustLevel.FACTORY or (sight is not None and sight.factory):
-        return Factory(maker_roots(settings))
+        return Factory()
     if device.trust_level is TrustLevel.PINNED and device.trust_pin is not None:
         return Pinned(device.trust_pin, accepted=True)
     if device.trust_level is TrustLevel.PLAINTEXT and device.plain_accepted:
@@ -71,20 +70,6 @@ async def anchored(tx: Transaction, device: Device) -> Anchored:
         leaves=frozenset(bytes.fromhex(record.sha256) for record in lineage if record.sha256 is not None),
         keys=frozenset(bytes.fromhex(record.spki_sha256) for record in lineage),
     )
-
-
-def maker_roots(settings: Settings) -> tuple[bytes, ...]:
-    """The additional maker's roots of `devices.maker-roots`, DER. Raises InvalidInput when the file holds none."""
-    if not settings.devices_maker_roots:
-        return ()
-    try:
-        found = chain.parse_all(Path(settings.devices_maker_roots).read_bytes())
-    except OSError as error:
-        reason = f"The file of devices.maker-roots, {settings.devices_maker_roots}, cannot be read: {error.strerror}."
-        raise InvalidInput(reason) from error
-    if not found:
-        raise InvalidInput(f"The file of devices.maker-roots, {settings.devices_maker_roots}, holds no certificate.")
-    return found
 
 
 def identity_problem(device: Device, sight: Sight | None, own: Anchored) -> str | None:
