@@ -37,7 +37,6 @@ NOT_ASKED = {
         "rest-cert-est-v1.json",
         "rest-mdnssd-v2.json",
         "rest-network-settings-v2.json",
-        "rest-virtualhost-v1.json",
         "soap-ListCertSets.xml",
         "soap-GetCertSet-EAPPEAP_MSCHAPV2_WIRED.xml",
         "soap-GetCertSet-EAPTLS_WIRED_SERVER.xml",
@@ -99,6 +98,13 @@ def discover() -> None:
     apis = decoded(wire_rest.discover(), f"{P3265}/config-discover.json")
     assert (apis["cert"], apis["time"]) == ("/config/rest/cert/v1", "/config/rest/time/v2")
     assert "alpha" not in "".join(apis.values())
+
+
+def web_ports() -> None:
+    assert decoded(wire_rest.web_ports("/config/rest/virtualhost/v1"), f"{P3265}/rest-virtualhost-v1.json") == {
+        False: 80,
+        True: 443,
+    }
 
 
 def soap_https() -> None:
@@ -219,6 +225,7 @@ DECODED: dict[Callable[[], None], set[str]] = {
     rest_certificates: {f"{P3265}/rest-cert-v1-certificates.json"},
     rest_tree: {f"{P3265}/rest-cert-v1.json", f"{P3265}/soap-tds-GetCACertificates.xml"},
     rest_keystores: {f"{P3265}/rest-cert-v1-keystores.json", f"{P3265}/rest-cert-v1-settings.json"},
+    web_ports: {f"{P3265}/rest-virtualhost-v1.json"},
     discover: {f"{P3265}/config-discover.json"},
     soap_https: {f"{P3265}/soap-GetWebServerTlsConfiguration.xml", f"{P3265}/paramcgi-HTTPS.txt"},
     soap_certificates: {

@@ -29,7 +29,8 @@ DRIVERS: tuple[tuple[Callable[[Evidence], bool], type[RestDriver] | type[SoapDri
 async def choose(transport: Transport, stranger: identity.Stranger) -> tuple[DeviceFacts, RestDriver | SoapDriver]:
     """Facts and driver of a device that is logged in. Raises NotSupported with the facts."""
     known = await identity.know(transport, stranger)
-    rest_base = await _rest_base(transport)
+    apis = await _apis(transport)
+    rest_base = apis.get("cert")
     evidence = Evidence(rest_base, known.web_service)
     driver = next((driver for test, driver in DRIVERS if test(evidence)), None)
     if driver is None:
@@ -45,15 +46,24 @@ async def choose(transport: Transport, stranger: identity.Stranger) -> tuple[Dev
         rest_base=rest_base,
         clock_offset=transport.clock_offset,
         keystores=() if rest_base is None else await _keystores(transport, rest_base),
+        http_port=known.facts.http_port or await _http_port(transport, apis),
     )
     return facts, driver(transport, facts)
 
 
-async def _rest_base(transport: Transport) -> str | None:
+async def _apis(transport: Transport) -> dict[str, str]:
+    """Addresses of the REST APIs by id; empty on firmware without the framework."""
     try:
-        return (await transport.ask(wire_rest.discover())).get("cert")
+        return await transport.ask(wire_rest.discover())
     except (NotSupported, PermissionDenied):
+        return {}
+
+
+async def _http_port(transport: Transport, apis: dict[str, str]) -> int | None:
+    """From 11.6 on there is no parameter for it."""
+    if "virtualhost" not in apis:
         return None
+    return (await transport.ask(wire_rest.web_ports(apis["virtualhost"]))).get(False)
 
 
 async def _keystores(transport: Transport, base: str) -> tuple[Keystore, ...]:

@@ -129,7 +129,8 @@ async def handshake(endpoint: Endpoint, address: str) -> Served:
         if old is None or old.tls_version not in _OLD_VERSIONS:
             raise
     raise HandshakeFailed(
-        f"{endpoint.host} port {endpoint.https_port} offers only TLS {_OLD_VERSIONS[old.tls_version]}, which is refused. "
+        f"{endpoint.host} port {endpoint.https_port} offers only TLS {_OLD_VERSIONS[old.tls_version]}, "
+        "which is refused. "
         f'"fleetseal device set {endpoint.host} --tls legacy" allows it for this device, with digest logins only.'
     )
 

@@ -7,17 +7,15 @@ Credentials (IDN-BEFORE-SECRET, IDN-NEVER-BASIC): the handshake has judged the p
 an Authorization header follows only a challenge whose realm is AXIS_<serial> of the device meant. Basic needs a
 `Peer` that allows it. A refused login is sent once.
 
-Writes travel on connections of their own: the death of an idle pooled connection cannot be told from a lost
-answer, and aiohttp would repeat some methods by itself.
+Writes travel on connections of their own, because the death of an idle pooled connection cannot be told from a
+lost answer; and aiohttp's habit of repeating GET and DELETE by itself is switched off for them.
 """
 
 import asyncio
 import base64
 import re
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
@@ -29,7 +27,6 @@ from yarl import URL
 from fleetseal.core.errors import (
     AuthenticationFailed,
     Busy,
-    DeviceError,
     IdentityMismatch,
     NotSupported,
     OutcomeUnknown,
@@ -43,6 +40,7 @@ from fleetseal.core.runtime import Clock, Rng
 from fleetseal.core.text import clean
 from fleetseal.devices import tls
 from fleetseal.devices.digest import Challenge, DigestSession, choose, parse_challenges
+from fleetseal.devices.failures import Exchange, basic_refused, lost, translated
 from fleetseal.devices.http import Answer, Ask, Request
 from fleetseal.devices.target import resolve
 
@@ -59,16 +57,6 @@ class Redirected(ProtocolViolation):
     def __init__(self, message: str, *, location: str) -> None:
         super().__init__(message)
         self.location = location
-
-
-@dataclass
-class _Exchange:
-    """How far one exchange has come, for the right error."""
-
-    request: Request
-    port: int = 0
-    sent: bool = False
-    answered: bool = False
 
 
 @asynccontextmanager
@@ -105,7 +93,7 @@ class Transport:
         self._basic = False
         self._turn = asyncio.Lock()
         self._address = ""
-        self._exchange = _Exchange(Request("GET", "/"))
+        self._exchange = Exchange(Request("GET", "/"))
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     @property
@@ -143,7 +131,7 @@ class Transport:
         PermissionDenied, TrustFailure, IdentityMismatch, ProtocolViolation.
         """
         async with self._turn:
-            self._exchange = _Exchange(request)
+            self._exchange = Exchange(request)
             try:
                 async with asyncio.timeout(request.deadline):
                     return await self._converse(request)
@@ -197,7 +185,7 @@ class Transport:
                 f"({clean(', '.join(sorted(self.schemes))) or 'none named'}). No login was sent."
             )
         elif self._peer is None or not self._peer.basic:
-            raise TrustFailure(_basic_refused(self.endpoint, encrypted=self.encrypted))
+            raise TrustFailure(basic_refused(self.endpoint, encrypted=self.encrypted))
         else:
             self._basic = True
 
@@ -233,7 +221,7 @@ class Transport:
             headers["Content-Type"] = request.content_type
         if authorization is not None:
             headers["Authorization"] = authorization
-        exchange = self._exchange = _Exchange(request, self._port)
+        exchange = self._exchange = Exchange(request, self._port)
         try:
             session = await self._session(own_connection=request.write)
             async with session.request(
@@ -279,41 +267,6 @@ class Transport:
         return URL(f"{scheme}://{host}:{self._port}{target}", encoded=True)
 
 
-def translated(endpoint: Endpoint, exchange: _Exchange, error: Exception) -> DeviceError:
-    """An error of aiohttp or the system as one of ours. Every one of them has a class here."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return Unreachable(f"The name {endpoint.host} has no address.")
-        case aiohttp.ClientConnectorSSLError() | aiohttp.ClientConnectorCertificateError():
-            inner = error.os_error if isinstance(error, aiohttp.ClientConnectorSSLError) else error.certificate_error
-            return tls.handshake_failed(endpoint, inner if isinstance(inner, OSError) else ssl.SSLError())
-        case aiohttp.ClientConnectorError():
-            return Unreachable(tls.no_connection(endpoint.host, exchange.port, error.os_error))
-        case aiohttp.ServerTimeoutError():
-            return lost(endpoint, exchange, "in time")
-        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
-            exchange.answered = False
-            return lost(endpoint, exchange, "and closed the connection")
-        case OSError() if not isinstance(error, aiohttp.ClientError):
-            return lost(endpoint, exchange, "and closed the connection")
-        case _:
-            return ProtocolViolation(
-                f"The answer of {endpoint.host} is not valid HTTP or not within bounds ({type(error).__name__})."
-            )
-
-
-def lost(endpoint: Endpoint, exchange: _Exchange, how: str) -> DeviceError:
-    """The error for an answer that did not come, by how far the exchange had come."""
-    if exchange.request.write and exchange.sent:
-        return OutcomeUnknown(
-            f"A change was sent to {endpoint.host}, which did not answer {how}: "
-            "whether it took effect is found by looking."
-        )
-    if exchange.answered:
-        return ProtocolViolation(f"{endpoint.host} began an answer and did not end it {how}.")
-    return Unreachable(f"{endpoint.host} did not answer {how}.")
-
-
 def http_date(answer: Answer) -> datetime | None:
     """The Date header, aware, UTC; None if absent or unreadable."""
     try:
@@ -344,23 +297,6 @@ def _refuse_redirect(endpoint: Endpoint, answer: Answer) -> None:
         )
 
 
-def _basic_refused(endpoint: Endpoint, *, encrypted: bool) -> str:
-    if not encrypted:
-        return (
-            f"{endpoint.host} wants the password in clear text over plain HTTP (Basic). It was not sent. "
-            "Allow digest logins on the device, or contact it over HTTPS."
-        )
-    if endpoint.legacy_tls:
-        return (
-            f"{endpoint.host} wants the password itself (Basic), which is never sent over TLS 1.0 or 1.1. "
-            "Allow digest logins on the device."
-        )
-    return (
-        f"{endpoint.host} wants the password itself (Basic), and its certificate is not trusted far enough for that. "
-        f'It was not sent. Check the certificate with "fleetseal device trust {endpoint.host}".'
-    )
-
-
 def _session(context: tls.DeviceContext | None, *, own_connection: bool) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(_note_sent)
@@ -377,7 +313,21 @@ def _session(context: tls.DeviceContext | None, *, own_connection: bool) -> aioh
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=tls.CONNECT_SECONDS),
         trace_configs=[trace],
         skip_auto_headers=["User-Agent"],
+        middlewares=(_never_twice,) if own_connection else (),
     )
+
+
+class _Cut(aiohttp.ClientConnectionError):
+    """A connection that ended early, as an error that aiohttp does not answer by sending again."""
+
+
+async def _never_twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Cut from error
 
 
 async def _note_sent(

@@ -27,7 +27,7 @@ class AxisDriver:
             product_type=known.facts.product_type,
             firmware=known.facts.firmware,
             host_name=known.facts.host_name,
-            http_port=known.facts.http_port,
+            http_port=known.facts.http_port or self._facts.http_port,
             https_port=known.facts.https_port,
             clock_offset=self._transport.clock_offset,
         )

@@ -98,6 +98,11 @@ def remove_authority(base: str, alias: Alias) -> Ask[None]:
     return _write("DELETE", _item(base, "ca_certificates", alias), None, act=f"remove “{alias}”")
 
 
+def web_ports(base: str) -> Ask[dict[bool, int]]:
+    """Port of the default listener by whether it is TLS (`virtualhost` v1, recording rest-virtualhost-v1.json)."""
+    return _read(base, _web_ports)
+
+
 def get_time(base: str) -> Ask[datetime]:
     """From the `time` API, v2 (device-api 13)."""
     return _read(base, lambda data: utc(_member(_member(data, "time"), "dateTime")))
@@ -208,6 +213,15 @@ def _keystores(data: Any) -> tuple[Keystore, ...]:
 
 def _default_keystore(data: Any) -> str | None:
     return clean(str(data["keystore"])) if isinstance(data, dict) and data.get("keystore") else None
+
+
+def _web_ports(data: Any) -> dict[bool, int]:
+    listeners = _list(_member(data, "defaulthosts"))
+    return {
+        bool(listener.get("secure")): listener["port"]
+        for listener in listeners
+        if isinstance(listener.get("port"), int) and 0 < listener["port"] < 65536
+    }
 
 
 def _csr(data: Any) -> bytes:
