@@ -159,7 +159,7 @@ def compile_filters(filters: Iterable[str]) -> Callable[[Row], bool]:
 def sort_rows(rows: list[Row], column: str) -> list[Row]:
     """By this column, naturally: addresses and versions by their parts. Empty ones last."""
     _known_column(column)
-    return sorted(rows, key=lambda row: (not _text(row, column), _sort_key(_text(row, column))))
+    return sorted(rows, key=lambda row: (not _text(row, column), _sort_key(_text(row, column), column)))
 
 
 def _words(text: str) -> list[str]:
@@ -210,10 +210,13 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", text))
 
 
-def _sort_key(text: str) -> tuple[Any, ...]:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        parts = re.split(r"([0-9]{1,18})", text.casefold())
-        return (1, *((0, int(part)) if part.isdigit() else (1, part) for part in parts if part))
-    return (0, address.version, int(address))
+def _sort_key(text: str, column: str) -> tuple[Any, ...]:
+    if column == "address":  # only there: a firmware version may look like one
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            pass
+        else:
+            return (0, address.version, int(address))
+    parts = re.split(r"([0-9]{1,18})", text.casefold())
+    return (1, *((0, int(part)) if part.isdigit() else (1, part) for part in parts if part))

@@ -1,0 +1,56 @@
+"""Settings are listed with where they come from, and changed with an audit record."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fleetseal.core.config import DEFINITIONS, read_sources
+from fleetseal.core.errors import InvalidInput
+from fleetseal.operations import settings
+from fleetseal.operations.services import Services
+from fleetseal.store import audit
+from tests.site import make_services
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[Services]:
+    made = await make_services(tmp_path / "data", None)
+    yield made
+    await made.database.close()
+
+
+async def test_every_setting_is_listed_with_its_default(services: Services) -> None:
+    listed = await settings.list_(services)
+    assert [entry["key"] for entry in listed] == list(DEFINITIONS)
+    assert {entry["source"] for entry in listed} == {"default"}
+    assert all(entry["value"] == entry["default"] for entry in listed)
+
+
+async def test_a_value_is_stored_in_force_and_on_record(services: Services) -> None:
+    changed = await settings.set_(services, actor="anna", key="certificate.domains", value="A.org,b.org")
+    assert (changed["value"], changed["source"]) == (["a.org", "b.org"], "database")
+    async with services.database.reading() as tx:
+        assert (await settings.current(services, tx)).certificate_domains == ("a.org", "b.org")
+        (record,) = await audit.records(tx)
+    assert (record.actor, record.action, record.object) == ("anna", "settings set", "certificate.domains")
+    assert record.detail == {"value": "a.org,b.org", "before": None}
+
+
+@pytest.mark.parametrize(("key", "value"), [("colour", "red"), ("https.soak-seconds", "601")])
+async def test_what_is_not_allowed_is_refused_and_not_stored(services: Services, key: str, value: str) -> None:
+    with pytest.raises(InvalidInput):
+        await settings.set_(services, actor="anna", key=key, value=value)
+    with pytest.raises(InvalidInput):
+        await settings.get(services, "colour")
+    async with services.database.reading() as tx:
+        assert await audit.records(tx) == []
+    assert {entry["source"] for entry in await settings.list_(services)} == {"default"}
+
+
+async def test_the_environment_wins_and_is_shown_to_win(services: Services) -> None:
+    told = read_sources(services.data, {"FLEETSEAL_HTTPS_SOAK_SECONDS": "7"})
+    stored = await settings.set_(replace(services, sources=told), actor="anna", key="https.soak-seconds", value="9")
+    assert (stored["value"], stored["source"]) == (7, "environment")
+    assert (await settings.get(services, "https.soak-seconds"))["value"] == 9
