@@ -79,6 +79,14 @@ class Site:
         async with self.services.database.reading() as tx:
             return await rows.find(tx, device.serial)
 
+    async def show(self, device: SimulatedDevice) -> dict[str, Any]:
+        """`device show` of a virtual device."""
+        return await inventory.show(self.services, device.serial)
+
+    async def settings(self) -> Settings:
+        async with self.services.database.reading() as tx:
+            return await settings.current(self.services, tx)
+
     async def set(self, key: str, value: str) -> None:
         await settings.set_(self.services, actor="test", key=key, value=value)
 

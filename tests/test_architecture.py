@@ -33,11 +33,11 @@ ONLY_IN = {
     "alembic": ("store/",),
     "fastapi": ("web/",),
     "pydantic": ("web/",),
-    "starlette": ("web/",),
     "cyclopts": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("cli/",),
-    "uvicorn": ("app.py",),
+    "uvicorn": ("web/",),
+    "starlette": ("web/",),
 }
 
 PLATFORM_ONLY = {
@@ -107,6 +107,8 @@ def test_platform_only_modules_are_guarded(path: Path) -> None:
 def test_rooms_are_small(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) < 400
+    if "migrations/versions/" in name_of(path):
+        return  # a migration is one long list of tables, written once
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None

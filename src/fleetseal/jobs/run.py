@@ -15,7 +15,15 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from fleetseal.core.errors import DeviceError, FleetsealError, OutcomeUnknown, Rejected, StandDown
+from fleetseal.core.errors import (
+    DeviceError,
+    FleetsealError,
+    NotSupported,
+    OutcomeUnknown,
+    ProtocolViolation,
+    Rejected,
+    StandDown,
+)
 from fleetseal.core.model import JobId, JobStatus
 from fleetseal.core.runtime import Clock
 from fleetseal.store import tasks
@@ -210,10 +218,10 @@ class Run:
             )
 
     async def _act(self, act: Callable[[], Awaitable[object]]) -> DeviceError | None:
-        """Nothing, or the refusal that stands if the look afterwards finds no effect."""
+        """Nothing, or what the device answered, which stands if the look afterwards finds no effect."""
         try:
             await act()
-        except (OutcomeUnknown, Rejected) as error:
+        except (OutcomeUnknown, Rejected, NotSupported, ProtocolViolation) as error:
             return error
         return None
 

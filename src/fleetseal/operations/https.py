@@ -4,12 +4,13 @@ Nothing that works is closed before its replacement has been proved from outside
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from fleetseal.core.errors import DeviceError, TrustFailure, Unreachable, VerificationFailed
+from fleetseal.core.errors import TrustFailure, VerificationFailed
 from fleetseal.core.model import (
     Alias,
     CertificateSource,
@@ -240,24 +241,16 @@ async def _verify(work: Work, name: str, enrolled: Enrolled, plan: Go) -> None:
     )
 
 
-async def _until_verified(work: Work, check: "partial[Any]") -> Verification:
+async def _until_verified(work: Work, check: Callable[[], Awaitable[Verification]]) -> Verification:
     """The verification, waiting for a web server that restarts or still serves the old certificate."""
-    deadline = work.services.clock.monotonic() + work.settings.https_verify_seconds
-    while True:
-        try:
-            found: Verification = await check()
-        except (*NOT_ANSWERING, VerificationFailed) as error:
-            if work.services.clock.monotonic() >= deadline:
-                raise VerificationFailed(_what_failed(error)) from error
-        else:
-            return found
-        await work.services.clock.sleep(1.0)
-
-
-def _what_failed(error: DeviceError) -> str:
-    if isinstance(error, Unreachable):
-        return f"the device stopped answering HTTPS with the new certificate. {error.message}"
-    return error.message
+    try:
+        return await work.patiently(
+            check, seconds=work.settings.https_verify_seconds, while_=(*NOT_ANSWERING, VerificationFailed)
+        )
+    except NOT_ANSWERING as error:
+        raise VerificationFailed(
+            f"The device stopped answering HTTPS with the new certificate. {error.message}"
+        ) from error
 
 
 async def _apply_policy(work: Work, plan: Go, enrolled: Enrolled) -> None:

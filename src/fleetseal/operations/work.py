@@ -5,10 +5,11 @@ recognised by the exact leaf that this job issued.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import Any, TypeVar
 
 from fleetseal.core.config import Settings
@@ -44,7 +45,8 @@ from fleetseal.store import tasks
 
 T = TypeVar("T")
 
-_POLL_SECONDS = 1.0
+_PAUSES = (0.2, 0.4, 0.8, 1.5, 3.0)
+"""Seconds between two looks at a device whose web server may be restarting; the last one repeats (device-api 6.4)."""
 NOT_ANSWERING = (Unreachable, Busy, OutcomeUnknown)
 
 
@@ -115,23 +117,27 @@ class Work:
 
         For the gap in which a web server restarts: only the errors `while_` are waited out.
         """
-        deadline = self.services.clock.monotonic() + seconds
-        while True:
+        clock = self.services.clock
+        deadline = clock.monotonic() + seconds
+        for pause in pauses():
             try:
                 return await act()
             except while_:
-                if self.services.clock.monotonic() >= deadline:
+                if clock.monotonic() >= deadline:
                     raise
-            await self.services.clock.sleep(_POLL_SECONDS)
+            await clock.sleep(pause)
+        raise AssertionError("pauses never end")
 
     async def until(self, look: Callable[[], Awaitable[T | None]], *, seconds: float) -> T | None:
         """What `look` finds, waiting for the device to answer and to show it; None when the time is over."""
-        deadline = self.services.clock.monotonic() + seconds
-        while True:
-            found = await self.patiently(look, seconds=max(0.0, deadline - self.services.clock.monotonic()))
-            if found is not None or self.services.clock.monotonic() >= deadline:
+        clock = self.services.clock
+        deadline = clock.monotonic() + seconds
+        for pause in pauses():
+            found = await self.patiently(look, seconds=max(0.0, deadline - clock.monotonic()))
+            if found is not None or clock.monotonic() >= deadline:
                 return found
-            await self.services.clock.sleep(_POLL_SECONDS)
+            await clock.sleep(pause)
+        raise AssertionError("pauses never end")
 
     async def wait(self, seconds: float, why: str) -> None:
         """The run ends here and keeps no place in the queue; the engine starts the job again after this time."""
@@ -146,6 +152,11 @@ class Work:
                 attempts=0,
                 first_failure=None,
             )
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each further look, for ever."""
+    return chain(_PAUSES, repeat(_PAUSES[-1]))
 
 
 async def execute_undo(work: Work, undo: Undo) -> str:
