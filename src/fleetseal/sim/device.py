@@ -98,7 +98,9 @@ class Device:
         self.store = CertificateStore()
         self.default_keystore = profile.keys.keystores[-1][0] if profile.keys.keystores else ""
         policy = "HttpAndHttps" if profile.https else "Http"
-        self.web = WebServer(profile.https, tuple((group, policy) for group in profile.policies), profile.tls.ciphers)
+        # Operators and viewers stay on plain HTTP, as recorded on the P5512
+        policies = tuple((group, policy if group == "Admin" else "Http") for group in profile.policies)
+        self.web = WebServer(profile.https, policies, profile.tls.ciphers)
         self.changed = asyncio.Event()  # the web server has to restart
         self.bound_since = around.clock.monotonic()
         self.first_bound: frozenset[str] = frozenset()  # aliases of the first start: tls_dead spares them

@@ -182,6 +182,7 @@ class Fleet:
 
     async def __aenter__(self) -> "Fleet":
         try:
+            await self.maker.open()
             await self.add_all(self._specs)
         except BaseException:
             await self._close()
