@@ -146,6 +146,8 @@ async def test_a_second_ca_is_a_conflict(services: Services) -> None:
         ({"name": "plant.example"}, "must not have a dot"),
         ({"name": ""}, "1 to 64 characters"),
         ({"name": "x" * 60}, "too long"),
+        ({"name": "é" * 30}, "too long"),
+        ({"organization": "é" * 40}, "1 to 64 characters"),
         ({"name": "a\x1bb"}, "control characters"),
         ({"years": 21}, "1 to 20 years"),
         ({"tiers": 3}, "1 or 2 tiers"),

@@ -83,7 +83,12 @@ def _filled(content: Content, signer: Signer | None) -> x509.Certificate:
     """The certificate with a filler signature."""
     key: Any = serialization.load_der_public_key(content.spki) if signer is None else signer.certificate.public_key()
     filler = _FillerRsa(key) if isinstance(key, rsa.RSAPublicKey) else _FillerEc(key)
-    return build(content, signer).sign(filler, keys.signature_hash(key))
+    try:
+        return build(content, signer).sign(filler, keys.signature_hash(key))
+    except ValueError as error:
+        raise IssuanceRefused(
+            f"The certificate cannot be encoded: {error}. Nothing was signed.", rule="encoding"
+        ) from error
 
 
 def _with_signature(filled: x509.Certificate, signature: bytes) -> bytes:

@@ -15,6 +15,7 @@ BACKDATING: Final = timedelta(hours=23)
 LONGEST_LEAF: Final = timedelta(days=825)
 MOST_NAMES: Final = 10
 LONGEST_COMMON_NAME: Final = 64
+"""X.520 counts characters; `cryptography` counts UTF-8 octets, which is stricter."""
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -128,8 +129,10 @@ def authority_name(name: str, suffix: str) -> str:
     if "." in name:
         raise InvalidInput("The name of a CA must not have a dot: some validators take it for a DNS name.")
     text = f"{_text(name, 'name')} {suffix}"
-    if len(text) > LONGEST_COMMON_NAME:
-        raise InvalidInput(f"The name of the CA is too long: {LONGEST_COMMON_NAME - len(suffix) - 1} characters fit.")
+    if len(text.encode()) > LONGEST_COMMON_NAME:
+        raise InvalidInput(
+            f"The name of the CA is too long: {LONGEST_COMMON_NAME - len(suffix) - 1} characters fit, fewer if accented."
+        )
     return text
 
 
@@ -217,7 +220,7 @@ def _public(base: str, issuer: str, suffix: str) -> str | None:
 
 def _text(text: str, what: str) -> str:
     text = text.strip()
-    if not 1 <= len(text) <= LONGEST_COMMON_NAME or clean(text) != text:
+    if not 1 <= len(text.encode()) <= LONGEST_COMMON_NAME or clean(text) != text:
         raise InvalidInput(f"The {what} has 1 to {LONGEST_COMMON_NAME} characters and no control characters.")
     return text
 
