@@ -500,3 +500,15 @@ async def test_no_password_is_in_any_file_or_row(here: Site) -> None:
     written = b"".join(path.read_bytes() for path in here.services.data.rglob("*") if path.is_file())
     assert b"canary" not in written
     assert "canary" not in repr(await inventory.show(here.services, device.serial))
+
+
+async def test_a_device_that_is_forgotten_and_added_again_is_verified_by_its_chain(tmp_path: Path) -> None:
+    async with site(tmp_path / "data", "12.11") as one:
+        (device,) = one.fleet.devices
+        await one.add(device)
+        (outcome,) = await one.enable(device)
+        assert outcome["status"] == "Finished", outcome
+        await inventory.remove(one.services, actor="test", references=[device.serial])
+        row = (await one.add(device))["device"]
+        assert (row["status"], row["https"], row["trust"]) == ("OK", "Enabled", "verified")
+        assert (row["certificate"]["issued_by_us"], row["certificate"]["key_origin"]) == (True, "device")

@@ -35,7 +35,10 @@ _APACHE_HEADERS = (
     ("Referrer-Policy", "strict-origin-when-cross-origin"),
 )
 _APACHE = "Apache/2.4.68 (Unix) OpenSSL/3.5.7"
-_LOGIN_FORM = "<html><body><form method=post action=/login><input name=user><input name=pass></form></body></html>\n"
+_LOGIN_FORM = (  # that its title names the product is inferred: by address, nothing else of a switch tells
+    "<html><head><title>{product}</title></head>"
+    "<body><form method=post action=/login><input name=user><input name=pass></form></body></html>\n"
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Axis:
         if device.faults.redirect_to is not None:
             return Response(302, headers=(("Location", device.faults.redirect_to),))
         if device.profile.switch:
-            return _switch(request)
+            return _switch(request, device.profile.product.short_name)
         if not request.secure and device.web.admin == "Https":
             return self._to_https(request)
         route = self._route(request.path)
@@ -144,8 +147,8 @@ def not_found(request: Request) -> Response:
     return Response.text(page, status=404, content_type="text/html; charset=ISO-8859-1")
 
 
-def _switch(request: Request) -> Response:
+def _switch(request: Request, product: str) -> Response:
     """An OEM switch: a login form, and nothing of ours (device-api 15.3)."""
     if request.path == "/":
-        return Response.text(_LOGIN_FORM, content_type="text/html")
+        return Response.text(_LOGIN_FORM.format(product=product), content_type="text/html")
     return Response.text("<html><body>Not Found</body></html>\n", status=404, content_type="text/html")
