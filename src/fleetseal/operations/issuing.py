@@ -343,10 +343,10 @@ def require_openable(services: Services, record: AuthorityRecord) -> None:
 
 
 def _require_sane_clock(record: AuthorityRecord, now: datetime) -> None:
-    if record.last_signed is not None and now < record.last_signed:
+    if now < (record.last_signed or record.created):
         raise IssuanceRefused(
-            f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, but this CA signed later than that. Nothing "
-            "was signed. Set the clock right.",
+            f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, but this CA was made or signed later than "
+            "that. Nothing was signed. Set the clock right.",
             rule="REN-CLOCK-SANE",
         )
 

@@ -131,7 +131,7 @@ def authority_name(name: str, suffix: str) -> str:
     text = f"{_text(name, 'name')} {suffix}"
     if len(text.encode()) > LONGEST_COMMON_NAME:
         raise InvalidInput(
-            f"The name of the CA is too long: {LONGEST_COMMON_NAME - len(suffix) - 1} characters fit, fewer if accented."
+            f"The name of the CA is too long: {LONGEST_COMMON_NAME - len(suffix) - 1} letters without accents fit."
         )
     return text
 
