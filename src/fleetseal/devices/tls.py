@@ -119,8 +119,8 @@ async def handshake(endpoint: Endpoint, address: str) -> Served:
     """
     try:
         return await _handshake(endpoint, address)
-    except HandshakeFailed:
-        if endpoint.legacy_tls:
+    except HandshakeFailed as failed:
+        if endpoint.legacy_tls or isinstance(failed.__cause__, TimeoutError):  # old TLS refuses, it does not wait
             raise
         try:
             old = await _handshake(replace(endpoint, legacy_tls=True), address)
@@ -166,7 +166,7 @@ class HandshakeFailed(Unreachable):
 def handshake_failed(endpoint: Endpoint, error: OSError) -> HandshakeFailed:
     """Why, in words, as far as the error tells."""
     where = f"{endpoint.host} port {endpoint.https_port}"
-    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+    reason = getattr(error, "reason", None) or ""  # of an SSLError, where OpenSSL gave one
     if reason in _OLD_TLS and not endpoint.legacy_tls:
         return HandshakeFailed(f"{where} has no TLS version from 1.2 on, or no cipher suite, in common with us.")
     if reason in _NOT_TLS:
