@@ -55,14 +55,14 @@ async def test_negotiates_what_its_age_can(device: SimulatedDevice) -> None:
 async def test_refuses_older_and_newer_versions(device: SimulatedDevice) -> None:
     lowest, highest = device.profile.tls.lowest, device.profile.tls.highest
     if highest == "TLSv1":
-        with pytest.raises(OSError):  # noqa: PT011 - which one is the operating system's choice
+        with pytest.raises(ssl.SSLError, match=r"(?i)protocol version"):
             await handshake(device, context(lowest=ssl.TLSVersion.TLSv1_2))
     else:
         assert lowest == "TLSv1.2"
-        with pytest.raises(OSError):  # noqa: PT011 - which one is the operating system's choice
+        with pytest.raises(ssl.SSLError, match=r"(?i)protocol version"):
             await handshake(device, context(highest=ssl.TLSVersion.TLSv1_1))
     if highest == "TLSv1.2":
-        with pytest.raises(OSError):  # noqa: PT011 - which one is the operating system's choice
+        with pytest.raises(ssl.SSLError, match=r"(?i)protocol version"):
             await handshake(device, context(lowest=ssl.TLSVersion.TLSv1_3))
 
 

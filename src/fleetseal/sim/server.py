@@ -4,11 +4,13 @@ import asyncio
 import socket
 import ssl
 import sys
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Awaitable, Callable, Iterable, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import partial
 from typing import SupportsIndex
 
 from cryptography import x509
@@ -45,6 +47,15 @@ class _Reader(asyncio.StreamReader):
     def feed_data(self, data: Iterable[SupportsIndex]) -> None:
         self.received += len(data) if isinstance(data, Sized) else 0
         super().feed_data(data)
+
+
+class _Tls(SSLProtocol):
+    """Sends the alert of a failed handshake, as web servers do; the standard protocol drops it."""
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        if handshake_exc is not None:
+            self._process_outgoing()  # type: ignore[attr-defined]  # missing in typeshed
+        super()._on_handshake_complete(handshake_exc)
 
 
 class DeviceServer:
@@ -131,13 +142,10 @@ class DeviceServer:
         for secure in (False, True):
             if not self._wanted(secure) or secure in self._listeners:
                 continue
-            context = self._current.context if secure and self._current is not None else None
             self._hold(secure)
             self._listeners[secure] = await loop.create_server(
-                lambda secure=secure: self._protocol(secure),
+                partial(self._protocol, secure),
                 sock=self._held.pop(secure),
-                ssl=context,
-                ssl_handshake_timeout=5.0 if secure else None,
             )
 
     def _stop(self, *, abort: bool = True) -> None:
@@ -175,13 +183,19 @@ class DeviceServer:
         else:
             device.http_port = held.getsockname()[1]
 
-    def _protocol(self, secure: bool) -> asyncio.StreamReaderProtocol:
-        reader = _Reader(limit=MAX_LINE, loop=asyncio.get_running_loop())
+    def _protocol(self, secure: bool) -> asyncio.BaseProtocol:
+        loop = asyncio.get_running_loop()
+        reader = _Reader(limit=MAX_LINE, loop=loop)
 
         async def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._connected(reader, writer, secure=secure)
 
-        return asyncio.StreamReaderProtocol(reader, connected, loop=asyncio.get_running_loop())
+        plain = asyncio.StreamReaderProtocol(reader, connected, loop=loop)
+        if not secure or self._current is None:
+            return plain
+        waiter = loop.create_future()
+        waiter.cancel()  # nobody waits for the handshake
+        return _Tls(loop, plain, self._current.context, waiter, server_side=True, ssl_handshake_timeout=5)
 
     # ------------------------------------------------------------ TLS
 
