@@ -107,7 +107,7 @@ def issued_by(der: bytes, issuer: bytes) -> bool:
     """Whether the key of `issuer` signed this certificate under its name. Nothing else is checked."""
     try:
         load(der).verify_directly_issued_by(load(issuer))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidInput, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
