@@ -512,3 +512,15 @@ async def test_a_device_that_is_forgotten_and_added_again_is_verified_by_its_cha
         row = (await one.add(device))["device"]
         assert (row["status"], row["https"], row["trust"]) == ("OK", "Enabled", "verified")
         assert (row["certificate"]["issued_by_us"], row["certificate"]["key_origin"]) == (True, "device")
+
+
+async def test_a_device_whose_https_a_person_disabled_stays_trusted_by_plain_http(tmp_path: Path) -> None:
+    async with site(tmp_path / "data", "9.10") as one:
+        (device,) = one.fleet.devices
+        await one.add(device)
+        assert [outcome["status"] for outcome in await one.enable(device)] == ["Finished"]
+        assert [outcome["status"] for outcome in await one.disable(device)] == ["Finished"]
+        await one.set("security.ignore-certificate-validation", "false")
+        await refresh(one, device)
+        shown = await inventory.show(one.services, device.serial)
+        assert (shown["status"], shown["https"], shown["trust"]) == ("OK", "Disabled", "plain")

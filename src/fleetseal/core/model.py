@@ -16,7 +16,7 @@ JobId = NewType("JobId", int)
 Serial = NewType("Serial", str)
 """A device's hardware serial number = its MAC address: 12 upper-case hexadecimal digits, no separators."""
 Alias = NewType("Alias", str)
-"""The name of a certificate entry on a device: 4-32 characters of letters, digits, `-`, `_`, blank (device-api 10.1)."""
+"""The name of a certificate entry on a device: 4-32 letters, digits, `-`, `_` or blanks (device-api 10.1)."""
 
 # ---------------------------------------------------------------- what a device is
 

@@ -321,6 +321,7 @@ async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> No
         trust_level=TrustLevel.PLAINTEXT,
         trust_pin=None,
         ever_anchored=False,
+        plain_accepted=True,
         tls=state.tls,
         policy=ConnectionPolicy.HTTP,
         served_der=None,
