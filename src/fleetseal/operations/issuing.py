@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from fleetseal.core.config import Settings
 from fleetseal.core.errors import IssuanceRefused, Locked, NotFound
 from fleetseal.core.model import Alias, AuthorityId, Chain, Device, DeviceId, IssuanceId, JobId, KeyOrigin
 from fleetseal.operations.services import Services
@@ -103,12 +104,7 @@ async def reserve(
         job_id=job_id,
         origin=origin,
         alias=alias,
-        renew_at=profile.renew_at(
-            content.not_after,
-            warning_days=settings.certificate_warning_days,
-            life=content.life,
-            device=device.serial or str(device.id),
-        ),
+        renew_at=_renew_at(content, device, settings),
     )
     return Reserved(issuance_id, content)
 
@@ -334,6 +330,15 @@ async def _signer(tx: Transaction, authority: AuthorityId) -> Signer:
 
 def _in_use(record: AuthorityRecord) -> bool:
     return record.state in ("active", "replaced")
+
+
+def _renew_at(content: LeafContent, device: Device, settings: Settings) -> datetime:
+    return profile.renew_at(
+        content.not_after,
+        warning_days=settings.certificate_warning_days,
+        life=content.life,
+        device=device.serial or str(device.id),
+    )
 
 
 def require_openable(services: Services, record: AuthorityRecord) -> None:
