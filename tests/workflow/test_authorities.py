@@ -304,11 +304,16 @@ async def test_a_root_from_pem_files_gets_an_issuing_ca(services: Services, tmp_
     assert (await authorities.show(restarted(services)))["state"] == "ready"
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["new PBE", "old PBE"])
-async def test_a_subordinate_from_pkcs12_signs_itself(services: Services, tmp_path: Path, old: bool) -> None:
+OLD = ("-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1")
+OLDEST = ("-legacy", "-certpbe", "PBE-SHA1-RC2-40", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1")
+
+
+@pytest.mark.parametrize("style", [(), OLD, OLDEST], ids=["PBES2", "3DES", "RC2"])
+async def test_a_subordinate_from_pkcs12_signs_itself(
+    services: Services, tmp_path: Path, style: tuple[str, ...]
+) -> None:
     foreign(tmp_path, "root")
     foreign(tmp_path, "sub", section="ca0", issuer="root")
-    style = ["-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"] if old else []
     openssl(
         *("pkcs12", "-export", "-in", "sub.pem", "-inkey", "sub.key", "-certfile", "root.pem", "-out", "ca.p12"),
         *("-passout", f"pass:{PASSPHRASE.reveal()}", *style),
@@ -417,6 +422,57 @@ async def test_old_habits_of_a_root_are_warnings(services: Services, tmp_path: P
     assert "no subject key identifier" in warnings
     assert "not critical" in warnings
     assert "no keyUsage" in warnings
+
+
+@pytest.mark.parametrize("failpoint", ["ca-import-recorded", "ca-key-kept", "ca-issuing-intended", "ca-signed"])
+async def test_a_crash_in_an_import_leaves_nothing_usable(services: Services, tmp_path: Path, failpoint: str) -> None:
+    root, _ = foreign(tmp_path, "root")
+    sub, sub_key = foreign(tmp_path, "sub", issuer="root")
+    interrupted = replace(services, failpoint=crash_at(failpoint, []))
+    with pytest.raises(Crash):
+        await bring(interrupted, sub, sub_key, root, passphrase=PASSPHRASE)
+    later = restarted(services)
+    with pytest.raises(NotFound):
+        await authorities.show(later)
+    async with later.database.reading() as tx:
+        assert await issuing.anchors(tx) == await issuing.intermediates(tx) == ()
+    shown = await bring(later, sub, sub_key, root, passphrase=PASSPHRASE)
+    assert (shown["role"], shown["state"], len(shown["issuing"])) == ("intermediate", "ready", 1)
+    async with later.database.reading() as tx:
+        intended = await tx.scalar(select(func.count()).select_from(issuance).where(issuance.c.state == "intended"))
+    assert intended == 0
+
+
+@pytest.mark.parametrize("failpoint", ["ca-import-recorded", "ca-issuing-intended", "ca-signed"])
+async def test_a_crash_while_a_request_is_completed_keeps_the_request(
+    services: Services, tmp_path: Path, failpoint: str
+) -> None:
+    requested = await authorities.request(services, actor="test", name="Plant", key_type="ec")
+    root, _ = foreign(tmp_path, "root")
+    (tmp_path / "ours.csr").write_text(requested["csr"])
+    sign(tmp_path, "ours", section="ca", issuer="root")
+    ours = (tmp_path / "ours.pem").read_bytes()
+    with pytest.raises(Crash):
+        await bring(replace(services, failpoint=crash_at(failpoint, [])), ours, root)
+    later = restarted(services)
+    assert [view["state"] for view in await authorities.list_(later)] == ["requested"]
+    assert (await bring(later, ours, root))["state"] == "ready"
+
+
+async def test_a_crash_while_a_request_is_made_leaves_no_key(services: Services) -> None:
+    crashing = replace(services, failpoint=crash_at("ca-request-recorded", []))
+    with pytest.raises(Crash):
+        await authorities.request(crashing, actor="test", name="Plant", key_type="ec")
+    assert await authorities.list_(services) == []
+    assert (await create(restarted(services)))["state"] == "ready"
+
+
+async def test_an_anchor_that_was_trusted_may_become_a_ca(services: Services, tmp_path: Path) -> None:
+    root, key = foreign(tmp_path, "root")
+    await authorities.trust_only(services, actor="test", files=(root,))
+    shown = await bring(services, root, key, passphrase=PASSPHRASE)
+    assert (shown["state"], shown["trust_only"]) == ("ready", False)
+    assert len(await authorities.list_(services)) == 1
 
 
 # ---------------------------------------------------------------- export
