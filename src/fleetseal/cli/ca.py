@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from fleetseal.cli import ask, output
 from fleetseal.cli.client import connected
-from fleetseal.cli.common import DONE, NO_OPTIONS, Common, Flag, Names, noun
+from fleetseal.cli.common import DONE, NO_OPTIONS, Common, Flag, Names, SecretFile, noun
 from fleetseal.cli.notice import suspended
 from fleetseal.core.errors import InvalidInput
 
@@ -26,7 +26,7 @@ async def create(
     organization: str | None = None,
     permit_domain: Names = (),
     permit_network: Names = (),
-    passphrase_file: Path | None = None,
+    passphrase_file: SecretFile = None,
     remember_passphrase: Flag = False,
     common: Common = NO_OPTIONS,
 ) -> int:
@@ -115,7 +115,7 @@ async def import_(
     trust_only: Flag = False,
     name: str | None = None,
     tiers: Literal[1, 2] | None = None,
-    passphrase_file: Path | None = None,
+    passphrase_file: SecretFile = None,
     remember_passphrase: Flag = False,
     common: Common = NO_OPTIONS,
 ) -> int:
@@ -242,7 +242,7 @@ async def export(
 
 
 @app.command
-async def unlock(*, passphrase_file: Path | None = None, common: Common = NO_OPTIONS) -> int:
+async def unlock(*, passphrase_file: SecretFile = None, common: Common = NO_OPTIONS) -> int:
     """Open the signing key in the running server, until `ca lock` or its end.
 
     Parameters

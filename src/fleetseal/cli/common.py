@@ -47,6 +47,9 @@ NO_OPTIONS = Common()
 Names = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
 """An option that may be given several times."""
 
+SecretFile = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
+"""A file that holds a secret; `-` is standard input."""
+
 Flag = Annotated[bool, Parameter(negative="")]
 
 

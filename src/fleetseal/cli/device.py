@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from fleetseal.cli import ask, follow, output
 from fleetseal.cli.chosen import Devices, Everything, Filters, selection
 from fleetseal.cli.client import Client, connected
-from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Flag, Names, noun
+from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Flag, Names, SecretFile, noun
 from fleetseal.cli.notice import suspended
 from fleetseal.core.errors import InvalidInput
 
@@ -25,7 +25,7 @@ async def add(
     http_port: int | None = None,
     https_port: int | None = None,
     username: str | None = None,
-    password_file: Path | None = None,
+    password_file: SecretFile = None,
     site: str | None = None,
     common: Common = NO_OPTIONS,
 ) -> int:
@@ -145,7 +145,7 @@ async def set_(
     *devices: Devices,
     filters: Filters = (),
     username: str | None = None,
-    password_file: Path | None = None,
+    password_file: SecretFile = None,
     address: str | None = None,
     hostname: str | None = None,
     http_port: int | None = None,

@@ -1,12 +1,11 @@
 """`fleetseal https`."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from fleetseal.cli import ask, follow, output
 from fleetseal.cli.chosen import Devices, Everything, Filters, selection
 from fleetseal.cli.client import Client, connected
-from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Flag, noun
+from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Flag, SecretFile, noun
 from fleetseal.core.errors import InvalidInput
 
 app = noun("https", "HTTPS on devices: enable or update it, or disable it.")
@@ -28,7 +27,7 @@ async def enable(
     set_clock: Flag = False,
     plan: Flag = False,
     wait: bool = True,
-    passphrase_file: Path | None = None,
+    passphrase_file: SecretFile = None,
     yes: Flag = False,
     common: Common = NO_OPTIONS,
 ) -> int:

@@ -1,11 +1,10 @@
 """`fleetseal task`."""
 
-from pathlib import Path
 from typing import Any
 
 from fleetseal.cli import ask, follow, output
 from fleetseal.cli.client import Client, connected
-from fleetseal.cli.common import DONE, NO_OPTIONS, Common, noun
+from fleetseal.cli.common import DONE, NO_OPTIONS, Common, SecretFile, noun
 from fleetseal.cli.notice import suspended
 
 app = noun("task", "What was asked for, and what became of it: list, show, cancel, retry, resume.")
@@ -75,7 +74,7 @@ async def cancel(task: int, /, *, common: Common = NO_OPTIONS) -> int:
 
 
 @app.command
-async def retry(task: int, /, *, passphrase_file: Path | None = None, common: Common = NO_OPTIONS) -> int:
+async def retry(task: int, /, *, passphrase_file: SecretFile = None, common: Common = NO_OPTIONS) -> int:
     """Do a task again, on the devices where it failed or was cancelled.
 
     Parameters
@@ -95,7 +94,7 @@ async def retry(task: int, /, *, passphrase_file: Path | None = None, common: Co
 
 
 @app.command
-async def resume(*, passphrase_file: Path | None = None, common: Common = NO_OPTIONS) -> int:
+async def resume(*, passphrase_file: SecretFile = None, common: Common = NO_OPTIONS) -> int:
     """Continue every task that was interrupted, and wait for its end.
 
     Parameters
