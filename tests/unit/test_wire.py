@@ -284,11 +284,12 @@ def test_parameters_as_old_and_new_firmware_write_them() -> None:
 
 
 def test_an_error_in_a_success_is_seen() -> None:
-    question = wire_cgi.update_parameters({"HTTPS.Port": "8443", "A": "x&y=z"})
-    assert question.request.target == "/axis-cgi/param.cgi?action=update&HTTPS.Port=8443&A=x%26y%3Dz"
+    question = wire_cgi.set_date(datetime(2026, 7, 1, 12, 5, 9))  # noqa: DTZ001 - local time of the device
+    fields = "action=set&year=2026&month=7&day=1&hour=12&minute=5&second=9"
+    assert (question.request.target, question.request.write) == (f"/axis-cgi/date.cgi?{fields}", True)
     question.decode(Answer(200, (), b"OK\n"))
-    with pytest.raises(Rejected, match="refused to change its parameters"):
-        question.decode(Answer(200, (), b"# Error: Error setting 'root.HTTPS.Port' to '8443'!\n"))
+    with pytest.raises(Rejected, match="refused to set its clock"):
+        question.decode(Answer(200, (), b"# Error: Error setting date\n"))
 
 
 @pytest.mark.parametrize("wrapped", ["{0}", "{0}\n", "-----BEGIN CERTIFICATE-----\n{0}\n-----END CERTIFICATE-----\n"])

@@ -37,6 +37,8 @@ def support(model: str, product_type: str, firmware: str) -> tuple[Support, str]
     switch = unsupported_product(model)
     if switch is not None:
         return Support.PRODUCT, switch
+    if not firmware:
+        return Support.FIRMWARE, "The device does not tell its firmware version."
     numbers = version(firmware)
     first = _FIRST_OTHER if numbers[:1] == (1,) and category(product_type) in _ONE_X else _FIRST
     if numbers < first:

@@ -17,12 +17,6 @@ def list_parameters(*groups: str, anonymous: bool = False) -> Ask[Mapping[str, s
     return Ask(Request("GET", target, anonymous=anonymous), _parameters)
 
 
-def update_parameters(values: Mapping[str, str]) -> Ask[None]:
-    """By GET: a C1110-E with 12.9 refuses the POST form (device-api 2.2)."""
-    target = f"{PARAMETERS}?{urlencode({'action': 'update', **values}, quote_via=quote)}"
-    return Ask(Request("GET", target, write=True), lambda answer: _ok(answer, "change its parameters"))
-
-
 def user_groups() -> Ask[tuple[str, frozenset[str]]]:
     """The caller's name and groups, e.g. admin (recording usergroup.txt)."""
     return Ask(Request("GET", "/axis-cgi/usergroup.cgi"), _user_groups)

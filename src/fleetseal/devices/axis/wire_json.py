@@ -28,10 +28,6 @@ def unrestricted_properties() -> Ask[Mapping[str, str]]:
     return _ask("basicdeviceinfo", "getAllUnrestrictedProperties", _properties, anonymous=True)
 
 
-def all_properties() -> Ask[Mapping[str, str]]:
-    return _ask("basicdeviceinfo", "getAllProperties", _properties)
-
-
 def system_ready() -> Ask[Readiness]:
     """Without credentials (device-api 4.1)."""
     return _ask("systemready", "systemready", _readiness, params={"timeout": 5}, anonymous=True)

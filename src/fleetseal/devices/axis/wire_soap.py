@@ -31,7 +31,7 @@ _POLICIES = {
     "Https": ConnectionPolicy.HTTPS,
 }
 _POLICY_WORDS = {policy: word for word, policy in _POLICIES.items()}
-OTHER_GROUPS = ("Operator", "Viewer")
+_OTHER_GROUPS = ("Operator", "Viewer")
 """Besides Admin, on firmware before 7.10 (device-api 6.4)."""
 
 
@@ -210,7 +210,7 @@ def _https(body: Element) -> HttpsState:
     tls = _flag(_one(configuration, "aweb:Tls"))
     policies = {
         group: _policy(element)
-        for group in ("Admin", *OTHER_GROUPS)
+        for group in ("Admin", *_OTHER_GROUPS)
         if (element := configuration.find(f"aweb:ConnectionPolicies/aweb:{group}", _NAMESPACES)) is not None
     }
     if "Admin" not in policies:
