@@ -21,8 +21,6 @@ from fleetseal.core.errors import Conflict, FleetsealError, InUse, InvalidInput,
 from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from fleetseal.core.config import Settings
     from fleetseal.devices.driver import Connector
     from fleetseal.jobs.engine import Engine
@@ -113,7 +111,7 @@ class Application:
         self.services = services
         self.serving = serving
         self.actor = _user()
-        self.api: FastAPI = build(self)
+        self.api = build(self)
         self.listener = Listener(self.api, services.data, services.rng)
         self._group = group
         self._engine: asyncio.Future[Engine] | None = None
