@@ -78,6 +78,11 @@ async def test_the_https_port_moves(device: SimulatedDevice) -> None:
     await back(device, 1)
     assert device.https_port == free != before
     assert (await handshake(device)).leaf == device.served
+    async with Fleet(["t85"]) as other:  # a port that is taken: the server stays where it was
+        await param(device, f"action=update&HTTPS.Port={other.devices[0].https_port}")
+        await back(device, 2)
+    assert await param(device, "action=list&group=HTTPS.Port") == f"HTTPS.Port={free}\n"
+    assert (await handshake(device)).leaf == device.served
 
 
 @profiles("9.10", "10.12")

@@ -71,6 +71,7 @@ class DeviceServer:
         self._headers = headers
         self._listeners: dict[bool, asyncio.Server] = {}
         self._held: dict[bool, socket.socket] = {}  # bound and not listening: the port stays ours and refuses
+        self._ports: dict[bool, int] = {}  # the last that could be had
         self._working: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._lock = asyncio.Lock()
         self._closing = False
@@ -162,26 +163,35 @@ class DeviceServer:
         """The port is bound, chosen if it was 0; connecting to it is refused until it listens."""
         device = self._device
         port = device.https_port if secure else device.http_port
-        held = self._held.get(secure)
-        if held is not None:
-            if held.getsockname()[1] == port:
-                return
-            held.close()
-        family = socket.AF_INET6 if ":" in device.identity.address else socket.AF_INET
-        held = socket.socket(family, socket.SOCK_STREAM)
+        held = self._held.pop(secure, None)
+        if held is None or held.getsockname()[1] != port:
+            if held is not None:
+                held.close()
+            try:
+                held = self._bound(port)
+            except OSError:  # a setting that cannot be followed: the server stays where it was
+                if secure not in self._ports:
+                    raise
+                held = self._bound(self._ports[secure])
+        self._held[secure] = held
+        self._ports[secure] = held.getsockname()[1]
+        if secure:
+            device.https_port = self._ports[secure]
+        else:
+            device.http_port = self._ports[secure]
+
+    def _bound(self, port: int) -> socket.socket:
+        address = self._device.identity.address
+        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         try:
             if sys.platform != "win32":  # there the option would let others take the port
-                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind((device.identity.address, port))
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((address, port))
         except OSError:
-            held.close()
+            made.close()
             raise
-        held.setblocking(False)
-        self._held[secure] = held
-        if secure:
-            device.https_port = held.getsockname()[1]
-        else:
-            device.http_port = held.getsockname()[1]
+        made.setblocking(False)
+        return made
 
     def _protocol(self, secure: bool) -> asyncio.BaseProtocol:
         loop = asyncio.get_running_loop()
