@@ -1,11 +1,15 @@
 """The signing key while tasks run: opened by a passphrase that came with a command, closed when they have ended."""
 
-from fleetseal.core.errors import Locked, NotFound
+import logging
+
+from fleetseal.core.errors import Locked, NotFound, StoreError
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import authorities, issuing, tasks
 from fleetseal.operations.services import Services
 
 _LOOK_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 async def is_locked(services: Services) -> bool:
@@ -37,7 +41,11 @@ async def prepare(services: Services, *, actor: str, passphrase: Secret | None, 
 
 async def lock_after_tasks(services: Services, *, actor: str) -> None:
     """The key is closed once no task has work to do."""
-    await services.clock.sleep(_LOOK_SECONDS)
-    while await tasks.unfinished(services):
+    while True:
         await services.clock.sleep(_LOOK_SECONDS)
-    await authorities.lock(services, actor=actor)
+        try:
+            if not await tasks.unfinished(services):
+                await authorities.lock(services, actor=actor)
+                return
+        except StoreError as error:
+            _log.warning("The CA key is still open: %s", error.message)
