@@ -1,20 +1,72 @@
-"""Enable HTTPS, end to end on virtual devices: real TLS, real logins, keys made on the device."""
+"""Enable HTTPS, end to end on virtual devices: real TLS, real logins, keys of the device; openssl is the witness."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.site import site
+from fleetseal.core.model import Selection
+from fleetseal.operations import inventory
+from fleetseal.operations.inventory import Changes
+from fleetseal.sim.fleet import SimulatedDevice
+from tests.site import Site, site
+from tests.witness import bundle, openssl_says
 
 
-@pytest.mark.parametrize("profile", ["12.11", "12.11-self-signed", "11.6", "10.12", "9.10", "7.30"])
+async def allow_old_tls(here: Site, camera: SimulatedDevice) -> None:
+    """`device set --tls legacy`."""
+    selection = Selection(refs=(camera.serial,))
+    await inventory.change(here.services, actor="test", selection=selection, changes=Changes(tls="legacy"))
+
+
+@pytest.mark.parametrize("profile", ["12.11", "12.11-self-signed", "11.6", "10.12", "9.10", "7.30", "6.50"])
 async def test_enable_on_every_generation(tmp_path: Path, profile: str) -> None:
     async with site(tmp_path, profile) as here:
         camera = here.fleet.devices[0]
         added = await here.add(camera)
         assert added["result"] == "added", added
+        if profile == "6.50":
+            await allow_old_tls(here, camera)
         outcome = (await here.enable(camera))[0]
         assert outcome["status"] == "Finished", outcome
         device = await here.device(camera)
         assert device.trust_level == "verified"
         assert camera.served == device.served_der
+        anchors = await bundle(here, tmp_path)
+        assert await openssl_says(camera, anchors) == "0 (ok)"
+        assert await openssl_says(camera, anchors, name="other.example") == "62 (hostname mismatch)"
+        row = (await inventory.list_(here.services))[0]
+        assert (row["status"], row["https"], row["trust"]) == ("OK", "Enabled", "verified")
+
+
+async def test_a_device_with_old_tls_is_put_back_at_once_with_the_way_out(tmp_path: Path) -> None:
+    """Waiting for its web server would change nothing, so nobody waits for `https.verify-seconds`."""
+    async with site(tmp_path, "6.50") as here:
+        await here.set("https.verify-seconds", "600")
+        camera = here.fleet.devices[0]
+        await here.add(camera)
+        before = (camera.aliases, camera.authority_aliases, camera.web)
+        outcome = (await here.enable(camera, seconds=45))[0]
+        assert (outcome["status"], outcome["error"]) == ("Rolled back", "tls-too-old")
+        assert "offers only TLS 1.0, which is refused" in outcome["description"]
+        assert f'"fleetseal device set {camera.address} --tls legacy" allows it' in outcome["description"]
+        assert outcome["description"].endswith("The device is as it was before.")
+        assert (camera.aliases, camera.authority_aliases, camera.web) == before
+        await allow_old_tls(here, camera)
+        assert (await here.enable(camera))[0]["status"] == "Finished"
+
+
+async def test_a_device_whose_https_has_old_tls_is_not_begun(tmp_path: Path) -> None:
+    async with site(tmp_path, "6.50") as here:
+        camera = here.fleet.devices[0]
+        await here.add(camera)
+        await allow_old_tls(here, camera)
+        assert (await here.enable(camera))[0]["status"] == "Finished"
+        assert (await here.disable(camera))[0]["status"] == "Finished"
+        camera.device.set_parameters({"HTTPS.Enabled": "yes", "System.BoaGroupPolicy.admin": "both"})
+        await camera.restart()
+        selection = Selection(refs=(camera.serial,))
+        await inventory.change(here.services, actor="test", selection=selection, changes=Changes(tls="normal"))
+        writes = dict(camera.effects)
+        outcome = (await here.enable(camera, renew=True))[0]
+        assert (outcome["status"], outcome["error"]) == ("Failed", "tls-too-old")
+        assert camera.effects == writes

@@ -3,7 +3,7 @@
 FleetsealError
 ├─ InvalidInput  NotFound  Conflict  Forbidden  Locked
 ├─ DeviceError
-│   ├─ Unreachable  Busy  OutcomeUnknown
+│   ├─ Unreachable (TlsTooOld)  Busy  OutcomeUnknown
 │   ├─ AuthenticationFailed
 │   ├─ PermissionDenied  NotSupported  Rejected  ProtocolViolation
 │   └─ IdentityMismatch
@@ -29,6 +29,8 @@ class Disposition(StrEnum):
 
 
 class FleetsealError(Exception):
+    """Something that a person can be told. Raised as one of the classes below."""
+
     code: ClassVar[str] = "error"
     disposition: ClassVar[Disposition] = Disposition.OPERATOR
 
@@ -44,6 +46,8 @@ class InvalidInput(FleetsealError):
 
 
 class NotFound(FleetsealError):
+    """What was named does not exist here. Nothing was done."""
+
     code = "not-found"
 
 
@@ -54,6 +58,8 @@ class Conflict(FleetsealError):
 
 
 class Forbidden(FleetsealError):
+    """Whoever asks has no right to it. Nothing was done."""
+
     code = "forbidden"
 
 
@@ -74,6 +80,13 @@ class Unreachable(DeviceError):
 
     code = "unreachable"
     disposition = Disposition.RETRY
+
+
+class TlsTooOld(Unreachable):
+    """HTTPS answers, but in TLS 1.0 or 1.1 only, which nobody allowed for this device. Waiting changes nothing."""
+
+    code = "tls-too-old"
+    disposition = Disposition.OPERATOR
 
 
 class Busy(DeviceError):

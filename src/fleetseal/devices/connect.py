@@ -12,6 +12,7 @@ from fleetseal.core.errors import (
     IdentityMismatch,
     ProtocolViolation,
     SetupNeeded,
+    TlsTooOld,
     Unreachable,
     VerificationFailed,
 )
@@ -115,6 +116,9 @@ class AxisConnector:
                 served = transport.served
         except Busy as error:
             raise Unreachable(error.message) from error
+        except tls.HandshakeFailed:
+            await self.served(endpoint)  # raises TlsTooOld, if that is why
+            raise
         assert served is not None, "a login over TLS has a handshake before it"
         return Verification(served, chain_sent=judge.chain_sent)
 
@@ -126,7 +130,7 @@ class AxisConnector:
     async def _look_https(self, endpoint: Endpoint) -> "_Side":
         try:
             served = await self.served(endpoint)
-        except tls.HandshakeFailed as error:
+        except (tls.HandshakeFailed, TlsTooOld) as error:
             return _Side(open=True, reason=error.message, tls_error=error.message)
         except Unreachable as error:
             return _Side(reason=error.message)

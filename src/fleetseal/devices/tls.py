@@ -19,6 +19,7 @@ from fleetseal.core.errors import (
     FleetsealError,
     IdentityMismatch,
     InvalidInput,
+    TlsTooOld,
     TrustFailure,
     Unreachable,
     VerificationFailed,
@@ -114,8 +115,8 @@ def context_for(judge: Judge, *, legacy_tls: bool = False) -> DeviceContext:
 async def handshake(endpoint: Endpoint, address: str) -> Served:
     """What the device shows at `address`; not one request byte is sent.
 
-    Raises Unreachable, as HandshakeFailed where the port is open. A device that has only TLS 1.0 or 1.1 is found
-    by a second handshake that allows them, so that the message can say so.
+    Raises Unreachable, as HandshakeFailed where the port is open, and TlsTooOld where a second handshake, which
+    allows TLS 1.0 and 1.1, comes to its end with one of them.
     """
     try:
         return await _handshake(endpoint, address)
@@ -128,7 +129,7 @@ async def handshake(endpoint: Endpoint, address: str) -> Served:
             old = None
         if old is None or old.tls_version not in _OLD_VERSIONS:
             raise
-    raise HandshakeFailed(
+    raise TlsTooOld(
         f"{endpoint.host} port {endpoint.https_port} offers only TLS {_OLD_VERSIONS[old.tls_version]}, "
         "which is refused. "
         f'"fleetseal device set {endpoint.host} --tls legacy" allows it for this device, with digest logins only.'

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from fleetseal.core.errors import TrustFailure, VerificationFailed
+from fleetseal.core.errors import TlsTooOld, TrustFailure, VerificationFailed
 from fleetseal.core.model import (
     Alias,
     CertificateSource,
@@ -247,6 +247,8 @@ async def _until_verified(work: Work, check: Callable[[], Awaitable[Verification
         return await work.patiently(
             check, seconds=work.settings.https_verify_seconds, while_=(*NOT_ANSWERING, VerificationFailed)
         )
+    except TlsTooOld:
+        raise
     except NOT_ANSWERING as error:
         raise VerificationFailed(
             f"The device stopped answering HTTPS with the new certificate. {error.message}"

@@ -4,7 +4,7 @@ import ipaddress
 from datetime import timedelta
 
 from fleetseal.core.config import Settings
-from fleetseal.core.errors import FleetsealError, Unreachable
+from fleetseal.core.errors import FleetsealError, TlsTooOld, Unreachable
 from fleetseal.core.model import (
     Alias,
     CertificateSource,
@@ -106,6 +106,8 @@ async def _served(connector: Connector, device: Device, https: HttpsState) -> Se
         return None
     try:
         return await connector.served(device.endpoint)
+    except TlsTooOld:
+        raise
     except Unreachable:
         return None  # HTTPS is configured and dead: a new certificate is what may mend it
 
