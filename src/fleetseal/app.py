@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from fleetseal.jobs.engine import Engine
     from fleetseal.operations.services import Services
 
+SIMULATED_SITE = ("6.50", "7.30", "9.10", "10.12", "11.6", "12.11", "12.11-self-signed")
+"""The profiles of a virtual site, one of each supported firmware: as `sim.fleet.DEFAULT_SITE`."""
+
 _OWNER_PATIENCE = 8.0  # seconds: how long an owner that comes or goes is waited for
 _SOCKET_DELAY = 0.3  # seconds: a command that ends sooner opens no socket; others wait for the lock that long
 

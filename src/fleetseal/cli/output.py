@@ -4,8 +4,12 @@ Text from devices reaches the terminal through `core.text.clean` only, never as 
 """
 
 import json
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import Any, TextIO
 
 from fleetseal.core.text import clean
@@ -25,12 +29,24 @@ def line(text: str) -> str:
 
 
 def say(sentence: str) -> None:
-    print(line(sentence))
+    """A sentence on standard output; on a terminal, lines break between words."""
+    text = line(sentence)
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
+    print(text)
 
 
 def tell(sentence: str) -> None:
     """A diagnostic: on standard error."""
     print(line(sentence), file=sys.stderr)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """What commands print inside the block is not shown."""
+    with redirect_stdout(StringIO()):
+        yield
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, stream: TextIO | None = None) -> None:

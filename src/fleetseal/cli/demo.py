@@ -1,0 +1,313 @@
+"""`fleetseal demo`: a virtual site is secured before the reader's eyes, by the commands that a person would type."""
+
+import asyncio
+import shlex
+import shutil
+import ssl
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleetseal.cli import output
+from fleetseal.cli.client import connected
+from fleetseal.cli.common import DONE, FAILED, Flag
+from fleetseal.cli.demo_watch import watch
+from fleetseal.core.errors import FleetsealError, InvalidInput
+from fleetseal.core.runtime import SystemClock
+
+_SOAK, _PATIENCE = 3, 12  # seconds
+_FAULTS = {
+    "9.10": ("the answer to its reconfiguration gets lost", "lose_answer_of = { bind = 1 }"),
+    "10.12": ("its web server takes 8 s to restart", "restart_seconds = 8.0"),
+    "11.6": ("TLS is dead with any new certificate", "tls_dead_on_new_certificate = true"),
+}
+_PASSPHRASE = "demonstration only"  # noqa: S105 - of a CA that lives for a minute
+_LEGACY = "6.50"
+_SECONDS_TO_ANSWER = 15
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What the demonstration works on."""
+
+    folder: Path
+    devices: list[dict[str, Any]]
+    control: str
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundle.pem"
+
+    def of(self, profile: str) -> dict[str, Any]:
+        return next(device for device in self.devices if device["profile"] == profile)
+
+
+async def demo(*, devices: int = 7, port: int = 0, stay: Flag = False) -> int:
+    """Secure a virtual site in a throw-away data directory, and let openssl verify it.
+
+    Cameras of four firmware generations, three of them with a fault, get certificates of a new CA; each is then
+    verified by the openssl command. Nothing outside this computer is contacted, and nothing is left behind.
+
+    Parameters
+    ----------
+    devices
+        How many virtual cameras: one of each firmware, and round again.
+    port
+        The first port of the virtual site; each camera takes two. Default: free ones.
+    stay
+        Keep the site running at the end, to look at it from another terminal, until Ctrl-C.
+    """
+    if devices < 1:
+        raise InvalidInput("A site has at least one camera.")
+    folder = Path(tempfile.mkdtemp(prefix="fleetseal-demo-"))
+    try:
+        async with _virtual_site(folder, devices, port) as site, _server(site.data):
+            verified = await _show(site)
+            if stay:
+                output.say(f"The site stays until Ctrl-C. In another terminal: export FLEETSEAL_DATA={site.data}")
+                await asyncio.Event().wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return DONE if verified else FAILED
+
+
+async def _show(site: _Site) -> bool:
+    _say(
+        "The virtual site",
+        "Real TLS, real logins; keys are made in the device. `inferred`: no recording stands behind it.",
+    )
+    output.table(
+        ("MAC Address", "Model", "Firmware", "HTTP", "HTTPS", "Fault"),
+        [
+            (_mac(one), one["model"], _firmware(one), one["http_port"], one["https_port"], _fault(one))
+            for one in site.devices
+        ],
+    )
+    password, passphrase = site.folder / "password", site.folder / "passphrase"
+    await asyncio.to_thread(password.write_text, site.devices[0]["password"])
+    await asyncio.to_thread(passphrase.write_text, _PASSPHRASE)
+
+    _say("1  Settings", f"The second look follows after {_SOAK} s here (60 s by default), and a web server gets")
+    output.say(f"   {_PATIENCE} s to come back (240 s by default), so that you need not wait.")
+    for key, value in (
+        ("https.soak-seconds", _SOAK),
+        ("https.verify-seconds", _PATIENCE),
+        ("devices.maker-roots", site.folder / "maker-roots.pem"),
+    ):
+        await _type(site, "settings", "set", key, str(value))
+
+    _say("2  A certificate authority")
+    await _type(site, "ca", "create", "--name", "Demo", "--passphrase-file", str(passphrase))
+
+    _say("3  The cameras")
+    for one in site.devices:
+        ports = ("--http-port", str(one["http_port"]), "--https-port", str(one["https_port"]))
+        login = ("--username", one["username"], "--password-file", str(password))
+        await _type(site, "device", "add", one["address"], *ports, *login, quietly=one is not site.devices[0])
+    await _type(site, "device", "list")
+    if any(one["profile"] == _LEGACY for one in site.devices):
+        output.say("Firmware 6.50 speaks TLS 1.0 only (inferred). Nothing gets weaker by itself: a person allows it.")
+        await _type(site, "device", "set", "--filter", "firmware:6.50", "--tls", "legacy")
+
+    _say("4  HTTPS on all of them")
+    await _enable(site, {"action": "Enable HTTPS", "selection": {"all": True}}, "https", "enable", "--all")
+    await _mend(site)
+
+    _say("5  An independent witness")
+    await _type(site, "ca", "export", "--output", str(site.bundle), quietly=True)
+    return await _witness(site)
+
+
+# ---------------------------------------------------------------- the site
+
+
+@asynccontextmanager
+async def _virtual_site(folder: Path, count: int, port: int) -> AsyncIterator[_Site]:
+    """Virtual cameras with their faults run inside the block."""
+    from fleetseal import app
+
+    profiles = [name for name in app.SIMULATED_SITE if name != _LEGACY or ssl.HAS_TLSv1]
+    if len(profiles) < len(app.SIMULATED_SITE):
+        output.say("This Python cannot speak TLS 1.0: the camera with firmware 6.50 is left out.")
+    configuration = folder / "site.toml"
+    chosen = [profiles[number % len(profiles)] for number in range(count)]
+    await asyncio.to_thread(configuration.write_text, "\n".join(_described(chosen, port)))
+    async with _beside(
+        lambda ready: app.simulate(profiles=(), count=None, port=port, configuration=configuration, ready=ready)
+    ) as started:
+        await asyncio.to_thread((folder / "maker-roots.pem").write_text, started["maker_roots"])
+        yield _Site(folder, started["devices"], started["control"])
+
+
+def _described(profiles: list[str], port: int) -> list[str]:
+    """The site as a configuration of `fleetseal simulate`: each fault on the first camera of its firmware."""
+    lines = []
+    for number, profile in enumerate(profiles):
+        fault = _FAULTS[profile][1] if profile in _FAULTS and profile not in profiles[:number] else ""
+        restart = "" if "restart_seconds" in fault else "restart_seconds = 1.0"
+        ports = [f"http_port = {port + 2 * number}", f"https_port = {port + 2 * number + 1}"] if port else []
+        lines += ["[[device]]", f'profile = "{profile}"', *ports, "[device.faults]", restart, fault]
+    return lines
+
+
+@asynccontextmanager
+async def _server(data: Path) -> AsyncIterator[None]:
+    """`fleetseal serve` on this data runs inside the block."""
+    from fleetseal import app
+
+    asked: list[Callable[[], None]] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(app.serve(data, asked.append))
+        while await app.running_server(data) is None:
+            await SystemClock().sleep(0.05)
+        try:
+            yield
+        finally:
+            for stop in asked:
+                stop()
+
+
+@asynccontextmanager
+async def _beside(work: Callable[[Callable[[Any], None]], Awaitable[None]]) -> AsyncIterator[Any]:
+    """`work` runs inside the block, once it has called what it was given; that is what the block gets."""
+    started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    running = asyncio.ensure_future(work(started.set_result))  # noqa: TID251 - held and awaited here
+    try:
+        await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+        yield await started
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+# ---------------------------------------------------------------- commands
+
+
+async def _type(site: _Site, *words: str, quietly: bool = False) -> None:
+    """One command line is shown, and carried out as typed."""
+    from fleetseal.cli.main import build
+
+    output.say(f"$ fleetseal {shlex.join(word.replace(str(site.folder) + '/', '') for word in words)}")
+    command, bound, _ = build().parse_args([*words, "--data", str(site.data)], exit_on_error=False, print_error=False)
+    if quietly:
+        with output.silenced():
+            code = await command(*bound.args, **bound.kwargs)
+    else:
+        code = await command(*bound.args, **bound.kwargs)
+    if code != DONE:
+        raise FleetsealError(f"The demonstration stopped: `fleetseal {words[0]} {words[1]}` ended with {code}.")
+
+
+async def _enable(site: _Site, body: dict[str, Any], *shown: str) -> dict[str, Any]:
+    """The task is begun and watched, step by step."""
+    output.say(f"$ fleetseal {shlex.join(shown)}")
+    async with connected(site.data) as client:
+        begun = await client.post(
+            *(("tasks",) if "action" in body else ("tasks", body.pop("retry"), "retry")), body=body
+        )
+        return await watch(client, int(begun["id"]), {_mac(one): _firmware(one) for one in site.devices})
+
+
+async def _mend(site: _Site) -> None:
+    """The camera that was rolled back works as before; its fault is mended, and it is tried again."""
+    import httpx
+
+    broken = [one for one in site.devices if one["profile"] in _FAULTS and "tls_dead" in _FAULTS[one["profile"]][1]]
+    if not broken:
+        return
+    output.say("The camera whose TLS was dead was put back: it serves what it served before. Its fault is mended now:")
+    async with httpx.AsyncClient(base_url=site.control, trust_env=False) as control:
+        for one in broken:
+            await control.patch(f"/devices/{one['serial']}/faults", json={"tls_dead_on_new_certificate": False})
+    async with connected(site.data) as client:
+        failed = (await client.get("tasks"))[0]["id"]
+    await _enable(site, {"retry": failed}, "task", "retry", str(failed))
+
+
+async def _witness(site: _Site) -> bool:
+    """openssl connects to every camera and verifies chain and address; whether all are verified."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        output.tell("The openssl command is not installed: nobody else could verify the cameras.")
+        return False
+    async with connected(site.data) as client:
+        rows = {one["mac"]: one for one in await client.get("devices")}
+    typical = _arguments(site, site.devices[-1])
+    output.say(f"$ openssl {shlex.join(typical).replace(str(site.folder) + '/', '')}")
+    table = [(one, rows[_mac(one)], await _verified(openssl, _arguments(site, one))) for one in site.devices]
+    output.say("  … and the same for each camera:")
+    output.table(
+        ("MAC Address", "Model", "Firmware", "HTTPS", "Issuer", "Valid until", "openssl"),
+        [
+            (_mac(one), one["model"], _firmware(one), row["https"], *_certificate(row), answer)
+            for one, row, answer in table
+        ],
+    )
+    good = sum(answer.startswith("verified") for _, _, answer in table)
+    output.say(f"{good} of {len(table)} cameras serve HTTPS with a certificate of the new CA, verified by openssl.")
+    return good == len(table)
+
+
+def _arguments(site: _Site, device: dict[str, Any]) -> list[str]:
+    old = ["-tls1", "-cipher", "DEFAULT@SECLEVEL=0"] if device["profile"] == _LEGACY else []
+    place = f"{device['address']}:{device['https_port']}"
+    trust = ["-CAfile", str(site.bundle), "-verify_return_error", "-verify_ip", device["address"]]
+    return ["s_client", "-connect", place, *trust, *old]
+
+
+async def _verified(openssl: str, arguments: list[str]) -> str:
+    process = await asyncio.create_subprocess_exec(
+        openssl,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), _SECONDS_TO_ANSWER)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return "did not answer"
+    lines = said.decode(errors="replace").splitlines()
+    if process.returncode == 0 and any("Verify return code: 0 (ok)" in line for line in lines):
+        version = next((line.split(",")[1].strip() for line in lines if line.startswith("New, ")), "")
+        protocol = next((line.split(":")[1].strip() for line in lines if line.strip().startswith("Protocol")), version)
+        return f"verified, {protocol or version}"
+    return next((line.strip() for line in lines if "error" in line.lower()), "not verified")
+
+
+def _certificate(row: dict[str, Any]) -> tuple[str, str]:
+    certificate = row["certificate"]
+    return ("", "") if certificate is None else (certificate["issuer"], certificate["not_after"][:10])
+
+
+def _say(title: str, text: str = "") -> None:
+    print(flush=True)
+    output.say(title)
+    if text:
+        output.say(f"   {text}")
+    sys.stdout.flush()
+
+
+def _mac(device: dict[str, Any]) -> str:
+    serial = device["serial"]
+    return ":".join(serial[at : at + 2] for at in range(0, 12, 2))
+
+
+def _firmware(device: dict[str, Any]) -> str:
+    return f"{device['firmware']} (inferred)" if device["inferred"] else str(device["firmware"])
+
+
+def _fault(device: dict[str, Any]) -> str:
+    return _FAULTS.get(device["profile"], ("",))[0]
