@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from fleetseal.jobs.engine import Engine
     from fleetseal.operations.services import Services
 
-SIMULATED_SITE = ("6.50", "7.30", "9.10", "10.12", "11.6", "12.11", "12.11-self-signed")
-"""The profiles of a virtual site, one of each supported firmware: as `sim.fleet.DEFAULT_SITE`."""
-
 _OWNER_PATIENCE = 8.0  # seconds: how long an owner that comes or goes is waited for
 _SOCKET_DELAY = 0.3  # seconds: a command that ends sooner opens no socket; others wait for the lock that long
 
@@ -219,6 +216,13 @@ async def open_application(
             await services.database.close()
     if failure is not None:
         raise failure
+
+
+def simulated_profiles() -> tuple[str, ...]:
+    """One virtual device of each supported firmware."""
+    from fleetseal.sim.fleet import DEFAULT_SITE
+
+    return DEFAULT_SITE
 
 
 async def simulate(

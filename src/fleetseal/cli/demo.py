@@ -134,8 +134,8 @@ async def _virtual_site(folder: Path, count: int, port: int) -> AsyncIterator[_S
     """Virtual cameras with their faults run inside the block."""
     from fleetseal import app
 
-    profiles = [name for name in app.SIMULATED_SITE if name != _LEGACY or ssl.HAS_TLSv1]
-    if len(profiles) < len(app.SIMULATED_SITE):
+    profiles = [name for name in app.simulated_profiles() if name != _LEGACY or ssl.HAS_TLSv1]
+    if not ssl.HAS_TLSv1:
         output.say("This Python cannot speak TLS 1.0: the camera with firmware 6.50 is left out.")
     configuration = folder / "site.toml"
     chosen = [profiles[number % len(profiles)] for number in range(count)]
