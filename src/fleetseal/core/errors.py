@@ -4,13 +4,15 @@ FleetsealError
 ├─ InvalidInput  NotFound  Conflict  Forbidden  Locked
 ├─ DeviceError
 │   ├─ Unreachable (TlsTooOld)  Busy  OutcomeUnknown
-│   ├─ AuthenticationFailed
+│   ├─ AuthenticationFailed  CredentialsNeeded  SetupNeeded
 │   ├─ PermissionDenied  NotSupported  Rejected  ProtocolViolation
+│   ├─ VerificationFailed
 │   └─ IdentityMismatch
 ├─ TrustFailure
 ├─ IssuanceRefused
 ├─ StoreError
-└─ InUse
+├─ InUse
+└─ StandDown
 
 `code` is stable and listed in docs/reference/errors.md. No message holds a secret or unescaped
 control characters: text from devices goes through `core.text.clean` first.

@@ -359,3 +359,13 @@ class Device:
     def mac(self) -> str | None:
         """The serial as a MAC address in the usual spelling, e.g. B8:A4:4F:63:13:39."""
         return None if self.serial is None else ":".join(self.serial[i : i + 2] for i in range(0, 12, 2))
+
+    @property
+    def label(self) -> str:
+        """How messages, alarms and audit records name it: the MAC address, else the address."""
+        return self.mac or self.address
+
+    @property
+    def login_refused(self) -> bool:
+        """The device refused this very login: it is not sent again until it is changed (JOB-RETRY-CLASS)."""
+        return self.password_refused_version == self.password_version

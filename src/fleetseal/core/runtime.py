@@ -1,9 +1,12 @@
-"""Time and randomness as arguments: the protocols, and the one place that asks the system."""
+"""Time and randomness as arguments: the protocols, and the one place that asks the system; work side by side."""
 
 import asyncio
 import secrets
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -36,3 +39,16 @@ class SystemClock:
 class SystemRng:
     def bytes(self, count: int) -> bytes:
         return secrets.token_bytes(count)
+
+
+async def side_by_side(works: Iterable[Coroutine[Any, Any, T]], *, at_once: int) -> list[T]:
+    """The results, in order. The first failure cancels the others."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(work: Coroutine[Any, Any, T]) -> T:
+        async with places:
+            return await work
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(one(work)) for work in works]
+    return [task.result() for task in running]

@@ -130,7 +130,7 @@ class Adding:
             now=now,
             actor=self.actor,
             action="device add",
-            object=device.mac or device.address,
+            object=device.label,
             detail={"address": endpoint.host, "id": device.id, "with_login": self.login is not None},
         )
         return device

@@ -48,7 +48,7 @@ class _Clocks:
                 login = await inventory.login(tx, self.services.sealer, device.id)
             if login is None:
                 return _row(device, "failed", None, "It asks for a login, and none is stored. Nothing was read.")
-            if device.password_refused_version == device.password_version:
+            if device.login_refused:
                 message = "It refused the stored login, which is not sent again until it is changed."
                 return _row(device, "failed", None, message)
             sight = await self.connector.look(device.endpoint)
@@ -70,7 +70,7 @@ class _Clocks:
                 now=now,
                 actor=self.actor,
                 action="device clock set",
-                object=device.mac or device.address,
+                object=device.label,
                 detail={"offset": before},
             )
         await connection.driver.set_clock(self.services.clock.now())

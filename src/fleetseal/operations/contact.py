@@ -126,8 +126,7 @@ class _Look:
 
     async def _believed(self, sight: Sight, trust: PeerTrust) -> tuple[Columns, DeviceFacts | None]:
         """What follows once it is settled how this device is believed."""
-        refused = self.device.password_refused_version == self.device.password_version
-        if self.login is None or refused or _nothing_to_log_into(sight):
+        if self.login is None or self.device.login_refused or _nothing_to_log_into(sight):
             return ({} if isinstance(trust, Plaintext) else trust_columns(trust, sight.served)), None
         try:
             async with self.connector.open(

@@ -1,26 +1,23 @@
 """The inventory: devices are added, shown, changed, looked at again, and forgotten."""
 
-import asyncio
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from fleetseal.core.config import Settings
 from fleetseal.core.errors import Conflict, InvalidInput
 from fleetseal.core.model import Device, DeviceId, Login, Selection
+from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import adding, listing
 from fleetseal.operations.adding import Ports, check_port, dialled
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
-from fleetseal.operations.settings import current
+from fleetseal.operations.settings import in_force
 from fleetseal.pki import names
 from fleetseal.store import audit, inventory
 from fleetseal.store.database import Transaction
-
-T = TypeVar("T")
 
 DEFAULT_SITE = "default"
 
@@ -48,8 +45,9 @@ async def show(services: Services, reference: str) -> Row:
 async def refresh(services: Services, selection: Selection) -> list[Row]:
     """Each device looked at again, now; the rows as they are afterwards."""
     devices = await listing.choose(services, selection)
-    settings = await _settings(services)
-    await _each(settings, [refresh_device(services, device.id) for device in devices])
+    settings = await in_force(services)
+    looks = [refresh_device(services, device.id) for device in devices]
+    await side_by_side(looks, at_once=settings.jobs_concurrency)
     return await _rows(services, [device.id for device in devices])
 
 
@@ -73,9 +71,9 @@ async def add(
     InvalidInput, contacting nothing, when a target or a port is none.
     """
     parsed = [adding.parse_target(target, Ports(http_port, https_port)) for target in targets]
-    settings = await _settings(services)
+    settings = await in_force(services)
     adder = adding.Adding(services, settings, services.connect(settings), actor, login, site)
-    return await _each(settings, [adder.one(target) for target in parsed])
+    return await side_by_side([adder.one(target) for target in parsed], at_once=settings.jobs_concurrency)
 
 
 # ---------------------------------------------------------------- changing
@@ -123,7 +121,7 @@ async def change(services: Services, *, actor: str, selection: Selection, change
                 now=now,
                 actor=actor,
                 action="device set",
-                object=device.mac or device.address,
+                object=device.label,
                 detail={**_audited(columns), "login": changes.password is not None or changes.username is not None},
             )
     return await _rows(services, [device.id for device in devices])
@@ -141,16 +139,14 @@ async def remove(services: Services, *, actor: str, references: Sequence[str]) -
         busy = await inventory.active_tasks(tx)
         for device in devices:
             if device.id in busy:
-                raise Conflict(
-                    f"Task {busy[device.id]} is at work on {device.mac or device.address}. Wait, or cancel it first."
-                )
+                raise Conflict(f"Task {busy[device.id]} is at work on {device.label}. Wait, or cancel it first.")
             await inventory.remove(tx, device.id)
             await audit.record(
                 tx,
                 now=now,
                 actor=actor,
                 action="device remove",
-                object=device.mac or device.address,
+                object=device.label,
                 detail={"id": device.id, "address": device.address},
             )
     return rows
@@ -188,7 +184,7 @@ async def _check_host_name(tx: Transaction, device: Device, host_name: str | Non
     name = inventory.canonical_host(host_name)
     other = next((one for one in await inventory.every(tx) if one.host_name == name and one.id != device.id), None)
     if other is not None:
-        raise Conflict(f"{name} is the name of {other.mac or other.address} already. Nothing was changed.")
+        raise Conflict(f"{name} is the name of {other.label} already. Nothing was changed.")
 
 
 async def _new_login(services: Services, tx: Transaction, device: Device, changes: Changes) -> Login:
@@ -198,9 +194,7 @@ async def _new_login(services: Services, tx: Transaction, device: Device, change
     password = changes.password.reveal() if changes.password else (stored.password if stored else None)
     if username is None or password is None:
         missing = "a user name" if username is None else "a password"
-        raise InvalidInput(
-            f"{device.mac or device.address} has no login yet: give {missing} as well. Nothing was changed."
-        )
+        raise InvalidInput(f"{device.label} has no login yet: give {missing} as well. Nothing was changed.")
     return Login(username, password)
 
 
@@ -216,24 +210,6 @@ def _host_name(text: str) -> str:
 
 
 # ---------------------------------------------------------------- helpers
-
-
-async def _each(settings: Settings, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results in order; at most `jobs.concurrency` at once."""
-    places = asyncio.Semaphore(settings.jobs_concurrency)
-
-    async def one(work: Coroutine[Any, Any, T]) -> T:
-        async with places:
-            return await work
-
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(one(work)) for work in works]
-    return [each.result() for each in running]
-
-
-async def _settings(services: Services) -> Settings:
-    async with services.database.reading() as tx:
-        return await current(services, tx)
 
 
 async def _rows(services: Services, ids: Sequence[DeviceId]) -> list[Row]:

@@ -1,6 +1,5 @@
 """`https enable --plan`: what would be done to each device now. Devices are read, nothing is written."""
 
-import asyncio
 from typing import Any
 
 from fleetseal.core.config import Settings
@@ -12,13 +11,13 @@ from fleetseal.core.errors import (
     NotSupported,
 )
 from fleetseal.core.model import Device, EnableWish, Selection, Support
+from fleetseal.core.runtime import side_by_side
 from fleetseal.operations import listing, observe
+from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Go, Plan, Refused, Skipped, Unchanged
 from fleetseal.operations.services import Services
-from fleetseal.operations.settings import current
+from fleetseal.operations.settings import in_force
 from fleetseal.store import inventory
-
-Row = dict[str, Any]
 
 
 async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]) -> list[Row]:
@@ -27,19 +26,15 @@ async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]
     `plan` is `Enable`, `Unchanged`, `Skipped` or `Failed`. Raises NotFound, Conflict, InvalidInput for the selection.
     """
     devices = await listing.choose(services, selection)
-    async with services.database.reading() as tx:
-        settings = await current(services, tx)
-    places = asyncio.Semaphore(settings.jobs_concurrency)
+    settings = await in_force(services)
     named = bool(selection.refs)
 
     async def one(device: Device) -> Row:
-        async with places:
-            try:
-                outcome, description = _in_words(
-                    await _plan(services, settings, device, EnableWish(**wish), named), named=named
-                )
-            except FleetsealError as error:
-                outcome, description = "Failed", error.message
+        try:
+            decided = await _plan(services, settings, device, EnableWish(**wish), named)
+            outcome, description = _in_words(decided, named=named)
+        except FleetsealError as error:
+            outcome, description = "Failed", error.message
         return {
             "id": device.id,
             "mac": device.mac,
@@ -48,9 +43,7 @@ async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]
             "description": description,
         }
 
-    async with asyncio.TaskGroup() as group:
-        looks = [group.create_task(one(device)) for device in devices]
-    return [look.result() for look in looks]
+    return await side_by_side([one(device) for device in devices], at_once=settings.jobs_concurrency)
 
 
 async def _plan(services: Services, settings: Settings, device: Device, wish: EnableWish, named: bool) -> Plan:
@@ -58,7 +51,7 @@ async def _plan(services: Services, settings: Settings, device: Device, wish: En
         raise NotSupported(device.support_reason)
     if device.identity_problem is not None:
         raise IdentityMismatch(device.identity_problem)
-    if device.password_refused_version is not None and device.password_refused_version == device.password_version:
+    if device.login_refused:
         raise AuthenticationFailed("The device refused the stored login; it is not sent again until it is changed.")
     async with services.database.reading() as tx:
         login = await inventory.login(tx, services.sealer, device.id)

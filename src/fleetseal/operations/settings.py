@@ -15,6 +15,12 @@ async def current(services: Services, tx: Transaction) -> Settings:
     return services.sources.settings(await store.stored(tx))
 
 
+async def in_force(services: Services) -> Settings:
+    """As `current`, in a transaction of its own."""
+    async with services.database.reading() as tx:
+        return await current(services, tx)
+
+
 async def list_(services: Services) -> list[dict[str, Any]]:
     """Every setting: `{"key","value","default","source","allowed","help"}`; `source` says where the value is from."""
     async with services.database.reading() as tx:

@@ -77,7 +77,7 @@ def _credentials(device: Device) -> list[Status]:
         return []
     if device.username is None:
         return [Status("Credentials needed", "It asks for a login, and none is stored.")]
-    if device.password_refused_version == device.password_version:
+    if device.login_refused:
         reason = "It refused the stored login, which is not sent again until it is changed."
         return [Status("Wrong credentials", reason)]
     return []

@@ -22,11 +22,11 @@ from fleetseal.core.model import (
     TrustLevel,
 )
 from fleetseal.core.text import clean, timestamp
-from fleetseal.devices.driver import Sight
+from fleetseal.devices.driver import Connector, Sight
 from fleetseal.operations import issuing, listing
 from fleetseal.operations.listing import Row
 from fleetseal.operations.services import Services
-from fleetseal.operations.settings import current
+from fleetseal.operations.settings import current, in_force
 from fleetseal.pki import chain
 from fleetseal.store import audit, inventory
 from fleetseal.store.database import Transaction
@@ -124,7 +124,7 @@ async def preview(services: Services, selection: Selection) -> list[Row]:
     `{"sha256","subject","issuer","names","not_before","not_after","serial"}`, `serial` being the hardware's as told.
     """
     devices = await listing.choose(services, selection)
-    connector = services.connect(await _settings(services))
+    connector = services.connect(await in_force(services))
     return [await _show(connector, device) for device in devices]
 
 
@@ -134,7 +134,7 @@ async def accept(services: Services, *, actor: str, accepted: Mapping[int, str |
     Each device is looked at again: one that shows something else now is refused. Audited. Raises Conflict or
     Unreachable; the devices before that one are accepted.
     """
-    connector = services.connect(await _settings(services))
+    connector = services.connect(await in_force(services))
     for device_id, fingerprint in accepted.items():
         async with services.database.reading() as tx:
             device = await inventory.get(tx, DeviceId(device_id))
@@ -143,14 +143,14 @@ async def accept(services: Services, *, actor: str, accepted: Mapping[int, str |
         now = services.clock.now()
         async with services.database.transaction() as tx:
             if device.id in await inventory.active_tasks(tx):
-                raise Conflict(f"A task is at work on {device.mac or device.address}. Wait until it has ended.")
+                raise Conflict(f"A task is at work on {device.label}. Wait until it has ended.")
             await inventory.change(tx, device.id, **columns)
             await audit.record(
                 tx,
                 now=now,
                 actor=actor,
                 action="device trust",
-                object=device.mac or device.address,
+                object=device.label,
                 detail={"accepted": fingerprint or "plain HTTP", "before": device.trust_level, "serial": sight.serial},
             )
     return [DeviceId(device_id) for device_id in accepted]
@@ -165,7 +165,7 @@ def fingerprint_of(text: str) -> str:
 
 
 def _accepted_columns(device: Device, sight: Sight, fingerprint: str | None) -> dict[str, Any]:
-    name = device.mac or device.address
+    name = device.label
     decided: dict[str, Any] = {
         "identity_problem": None,
         "trust_problem": None,
@@ -188,7 +188,7 @@ def _accepted_columns(device: Device, sight: Sight, fingerprint: str | None) -> 
     return {**decided, "trust_level": TrustLevel.PINNED, "trust_pin": shown, "plain_accepted": False}
 
 
-async def _show(connector: Any, device: Device) -> Row:
+async def _show(connector: Connector, device: Device) -> Row:
     row: Row = {"id": device.id, "mac": device.mac, "address": device.address, "trust": device.trust_level.value}
     try:
         sight = await connector.look(device.endpoint)
@@ -207,11 +207,6 @@ async def _show(connector: Any, device: Device) -> Row:
         "serial": sight.serial,
     }
     return {**row, "shows": shows, "http": sight.http, "message": ""}
-
-
-async def _settings(services: Services) -> Settings:
-    async with services.database.reading() as tx:
-        return await current(services, tx)
 
 
 # ---------------------------------------------------------------- choosing

@@ -78,7 +78,7 @@ async def remove(tx: Transaction, device_id: DeviceId) -> None:
 
 
 async def login(tx: Transaction, sealer: Sealer, device_id: DeviceId) -> Login | None:
-    """The stored login, also when the device refused it before: compare `password_refused_version`."""
+    """The stored login, also when the device refused it before: see `Device.login_refused`."""
     columns = (device.c.username, device.c.password_sealed, device.c.password_version)
     row = (await tx.execute(select(*columns).where(device.c.id == device_id))).first()
     if row is None or row.password_sealed is None:
