@@ -1,0 +1,83 @@
+"""The five commands of the README, typed at a terminal by somebody who answers the questions."""
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleetseal.core.config import environment
+from fleetseal.sim.fleet import Fleet
+
+from .test_docs import ROOT, commands
+
+ADDRESS = "192.0.2.10"
+PASSPHRASE = "correct horse battery staple"
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo-terminals here")
+
+
+def typed(line: str, folder: Path, answers: dict[str, str]) -> str:
+    """What a terminal shows while `line` runs there; each question that ends like a key is answered."""
+    ours, theirs = os.openpty()
+    scripts = str(Path(sys.executable).parent)
+    surroundings = {name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")}
+    surroundings |= {"FLEETSEAL_DATA": str(folder / "data"), "FLEETSEAL_HTTPS_SOAK_SECONDS": "1", "COLUMNS": "200"}
+    surroundings["PATH"] = scripts + os.pathsep + surroundings["PATH"]
+    process = subprocess.Popen(
+        line,
+        shell=True,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,  # without a controlling terminal passwords are asked on standard input
+        cwd=folder,
+        env=surroundings,
+    )
+    os.close(theirs)
+    shown, answered = "", 0
+    try:
+        while True:
+            try:
+                read = os.read(ours, 4096)
+            except OSError:  # the other side is closed
+                read = b""
+            if not read:
+                break
+            shown += read.decode()
+            question = next((end for end in answers if shown[answered:].endswith(end)), None)
+            if question is not None:
+                answered = len(shown)
+                os.write(ours, (answers[question] + "\n").encode())
+        assert process.wait(timeout=60) == 0, shown
+    finally:
+        process.kill()
+        os.close(ours)
+    assert "Traceback" not in shown
+    return shown
+
+
+@pytest.mark.timeout(240)
+async def test_the_first_camera_in_five_commands(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    lines = [line for line in commands(ROOT / "README.md") if not line.startswith("make ")]
+    assert len(lines) == 5
+    assert readme.index("## The first real camera") < readme.index(lines[0])
+    async with Fleet(["12.11"]) as fleet:
+        camera = fleet.devices[0]
+        ports = f" --http-port {camera.http_port} --https-port {camera.https_port}"
+        answers = {"passphrase: ": PASSPHRASE, "passphrase, again: ": PASSPHRASE, "Password: ": camera.password}
+        shown = []
+        for line in lines:
+            here = line.replace(f"{ADDRESS}:443", f"{camera.address}:{camera.https_port}").replace(
+                ADDRESS, camera.address
+            )
+            if shlex.split(here)[1:3] == ["device", "add"]:
+                here += ports
+            shown.append(await asyncio.to_thread(typed, here, tmp_path, answers))
+    assert "HTTPS works with a certificate valid until" in shown[2]
+    assert "Verification: OK" in shown[4]
+    assert PASSPHRASE not in "".join(shown)
