@@ -264,7 +264,10 @@ async def test_redirects_and_closed_ports(device: SimulatedDevice) -> None:
     async with browser(device, login=False) as client:
         away = await client.get("/axis-cgi/usergroup.cgi")
         assert (away.status_code, away.headers["location"]) == (302, "http://192.0.2.66/")
-    await device.trouble(redirect_to=None, http_closed=True)
+    await device.trouble(redirect_to=None, busy=True)
+    async with browser(device, login=False) as client:
+        assert (await client.get("/axis-cgi/usergroup.cgi")).status_code == 503
+    await device.trouble(busy=False, http_closed=True)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(device.address, device.http_port)
     assert (await handshake(device)).leaf == device.served

@@ -89,6 +89,8 @@ class Axis:
         device = self._device
         if device.faults.redirect_to is not None:
             return Response(302, headers=(("Location", device.faults.redirect_to),))
+        if device.faults.busy:
+            return Response(503)
         if device.profile.switch:
             return _switch(request, device.profile.product.short_name)
         if not request.secure and device.web.admin == "Https":

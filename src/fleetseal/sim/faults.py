@@ -49,6 +49,7 @@ class Faults:
     clock_offset: float = 0.0  # device's clock minus the real one, seconds; setting the clock changes it
     nonce_seconds: float = 300.0  # life of a digest nonce
     redirect_to: str | None = None  # every request: 302 to this URL
+    busy: bool = False  # every request: 503
     basic_only: bool = False  # only Basic is offered, on plain HTTP too
     no_qop: bool = False  # digest as in RFC 2069
     realm: str | None = None  # another realm than AXIS_<serial>
