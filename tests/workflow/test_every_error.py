@@ -1,4 +1,4 @@
-"""Every class of core/errors.py is caused for real, by a simulated device where one is involved, and says what it is."""
+"""Every class of core/errors.py is caused, by a simulated device where one is involved, and says what it is."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
