@@ -1,9 +1,8 @@
 """`fleetseal alarm`."""
 
 from fleetseal.cli import output
-from fleetseal.cli.client import connected
+from fleetseal.cli.client import connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, noun
-from fleetseal.cli.notice import suspended
 
 app = noun("alarm", "Conditions that hold now and need attention: list and acknowledge them.")
 
@@ -13,7 +12,7 @@ async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List the conditions that hold now, the oldest first."""
     async with connected(common.directory) as client:
         alarms = await client.get("alarms")
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(alarms)
     elif not alarms:

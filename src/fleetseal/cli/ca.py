@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from fleetseal.cli import ask, output
-from fleetseal.cli.client import connected
+from fleetseal.cli.client import connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, Flag, Names, SecretFile, noun
-from fleetseal.cli.notice import suspended
 from fleetseal.core.errors import InvalidInput
 
 app = noun("ca", "The certificate authority: create or import it, show, export, unlock and lock it.")
@@ -167,7 +166,7 @@ async def show(*, common: Common = NO_OPTIONS) -> int:
     """Show the certificate authority in use."""
     async with connected(common.directory) as client:
         authority = await client.get("authorities", "current")
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(authority)
         return DONE
@@ -183,7 +182,7 @@ async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List every certificate authority here: in use, replaced, requested, or only trusted."""
     async with connected(common.directory) as client:
         authorities = await client.get("authorities")
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(authorities)
         return DONE
@@ -222,7 +221,7 @@ async def export(
     query = {"format": format, "root_only": str(root_only).lower(), "directory": str(directory).lower()}
     async with connected(common.directory) as client:
         exported = await client.get("authorities", "current", "export", query=query)
-        await suspended(client)
+        await tell_suspended(client)
     written: list[str] = []
     for file in exported["files"]:
         content = base64.b64decode(file["content"])

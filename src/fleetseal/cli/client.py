@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from fleetseal.app import Application, Reach, connect_or_open
+from fleetseal.cli import output
 from fleetseal.core.errors import FleetsealError, InUse
 
 
@@ -76,6 +77,15 @@ async def connected(data: Path) -> AsyncIterator[Client]:
         ) as http,
     ):
         yield Client(http, reach.application)
+
+
+async def tell_suspended(client: Client) -> None:
+    """Says on standard error which tasks wait for somebody to continue them."""
+    tasks = await client.get("tasks", "suspended")
+    if tasks:
+        number = "1 task is" if len(tasks) == 1 else f"{len(tasks)} tasks are"
+        done, total = (sum(task[member] for task in tasks) for member in ("done", "total"))
+        output.tell(f"{number} suspended: {done} of {total} devices done. Continue: fleetseal task resume")
 
 
 def _transport(reach: Reach) -> httpx.AsyncBaseTransport:

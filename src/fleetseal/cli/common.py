@@ -1,4 +1,4 @@
-"""What every command shares: options, exit codes, and how an error is told."""
+"""What every command shares: options, which devices are meant, exit codes, and how an error is told."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from fleetseal.core import config
-from fleetseal.core.errors import FleetsealError
+from fleetseal.core.errors import FleetsealError, InvalidInput
 
 DONE, FAILED, WRONG, MISSING, LOCKED, IN_USE = range(6)
 INTERRUPTED = 130
@@ -51,6 +51,26 @@ SecretFile = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
 """A file that holds a secret; `-` is standard input."""
 
 Flag = Annotated[bool, Parameter(negative="")]
+
+Devices = Annotated[str, Parameter(name="DEVICE", help="MAC or serial, address, host name, or id.")]
+Everything = Annotated[Flag, Parameter(name="--all", help="Every device of the inventory.")]
+Filters = Annotated[
+    Names,
+    Parameter(
+        name="--filter",
+        help="Devices that match: words are substrings, column:value and firmware:<9.80 restrict. "
+        "May be given several times; all must match.",
+    ),
+]
+
+
+def selection(devices: tuple[str, ...], filters: tuple[str, ...], *, everything: bool = False) -> dict[str, Any]:
+    """Which devices are meant, as the API takes it. Raises InvalidInput when nothing, or two different things, are."""
+    if not (devices or filters or everything):
+        raise InvalidInput("No device is named: name one or more, or choose by --filter or --all where it is offered.")
+    if devices and (filters or everything):
+        raise InvalidInput("Name devices, or choose them by --all or --filter, not both.")
+    return {"devices": list(devices), "all": everything, "filters": list(filters)}
 
 
 def noun(name: str, text: str) -> App:

@@ -6,10 +6,21 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from fleetseal.cli import ask, follow, output
-from fleetseal.cli.chosen import Devices, Everything, Filters, selection
-from fleetseal.cli.client import Client, connected
-from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Flag, Names, SecretFile, noun
-from fleetseal.cli.notice import suspended
+from fleetseal.cli.client import Client, connected, tell_suspended
+from fleetseal.cli.common import (
+    DONE,
+    FAILED,
+    NO_OPTIONS,
+    Common,
+    Devices,
+    Everything,
+    Filters,
+    Flag,
+    Names,
+    SecretFile,
+    noun,
+    selection,
+)
 from fleetseal.core.errors import InvalidInput
 
 app = noun("device", "Devices: add, list, show, refresh, change, trust and remove them.")
@@ -81,7 +92,7 @@ async def list_(*, filters: Filters = (), sort: str | None = None, common: Commo
     query = {"filter": list(filters)} | ({} if sort is None else {"sort": [sort]})
     async with connected(common.directory) as client:
         devices = await client.get("devices", query=query)
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(devices)
     else:
@@ -100,7 +111,7 @@ async def show(device: str, /, *, common: Common = NO_OPTIONS) -> int:
     """
     async with connected(common.directory) as client:
         shown = await client.get("devices", device)
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(shown)
         return DONE

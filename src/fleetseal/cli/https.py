@@ -3,9 +3,20 @@
 from typing import Any, Literal
 
 from fleetseal.cli import ask, follow, output
-from fleetseal.cli.chosen import Devices, Everything, Filters, selection
 from fleetseal.cli.client import Client, connected
-from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Flag, SecretFile, noun
+from fleetseal.cli.common import (
+    DONE,
+    FAILED,
+    NO_OPTIONS,
+    Common,
+    Devices,
+    Everything,
+    Filters,
+    Flag,
+    SecretFile,
+    noun,
+    selection,
+)
 from fleetseal.core.errors import InvalidInput
 
 app = noun("https", "HTTPS on devices: enable or update it, or disable it.")

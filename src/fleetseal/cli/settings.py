@@ -3,9 +3,8 @@
 from typing import Any
 
 from fleetseal.cli import output
-from fleetseal.cli.client import connected
+from fleetseal.cli.client import connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, noun
-from fleetseal.cli.notice import suspended
 
 app = noun("settings", "Settings: list, get and set them.")
 
@@ -15,7 +14,7 @@ async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List every setting with its value and meaning."""
     async with connected(common.directory) as client:
         settings = await client.get("settings")
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(settings)
     else:
@@ -37,7 +36,7 @@ async def get(key: str, /, *, common: Common = NO_OPTIONS) -> int:
     """
     async with connected(common.directory) as client:
         setting = await client.get("settings", key)
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(setting)
     else:

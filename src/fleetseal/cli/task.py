@@ -3,9 +3,8 @@
 from typing import Any
 
 from fleetseal.cli import ask, follow, output
-from fleetseal.cli.client import Client, connected
+from fleetseal.cli.client import Client, connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, SecretFile, noun
-from fleetseal.cli.notice import suspended
 
 app = noun("task", "What was asked for, and what became of it: list, show, cancel, retry, resume.")
 
@@ -15,7 +14,7 @@ async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List tasks, the newest first."""
     async with connected(common.directory) as client:
         tasks = await client.get("tasks")
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(tasks)
     elif not tasks:
@@ -50,7 +49,7 @@ async def show(task: int, /, *, common: Common = NO_OPTIONS) -> int:
     """
     async with connected(common.directory) as client:
         code = await follow.show(client, task, common)
-        await suspended(client)
+        await tell_suspended(client)
     return code
 
 
@@ -65,7 +64,7 @@ async def cancel(task: int, /, *, common: Common = NO_OPTIONS) -> int:
     """
     async with connected(common.directory) as client:
         result = await client.post("tasks", task, "cancel")
-        await suspended(client)
+        await tell_suspended(client)
     if common.json:
         output.as_json(result)
     else:

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from fleetseal.core.model import TaskAction, TaskId
-from fleetseal.operations import preview, settings, tasks
-from fleetseal.web import signing
+from fleetseal.core.secrets import Secret
+from fleetseal.operations import preview, settings, signing, tasks
 from fleetseal.web.backend import Asked, Backend
 from fleetseal.web.schemas import Continuation, EnableWish, PlanRequest, TaskRequest, secret
 
@@ -25,7 +25,7 @@ async def request_task(backend: Asked, body: TaskRequest) -> Row:
     action = TaskAction(body.action)
     wish = await _wish(backend, body.wish) if action is TaskAction.ENABLE_HTTPS else {}
     if action is TaskAction.ENABLE_HTTPS:
-        await signing.prepare(backend, secret(body.passphrase))
+        await _open_key(backend, secret(body.passphrase))
     task_id = await tasks.request(
         backend.services,
         await backend.engine(),
@@ -51,7 +51,7 @@ async def suspended_tasks(backend: Asked) -> list[Row]:
 async def resume_tasks(backend: Asked, body: Continuation) -> list[int]:
     unfinished = await tasks.unfinished(backend.services)
     if unfinished:
-        await signing.prepare(backend, secret(body.passphrase), required=False)
+        await _open_key(backend, secret(body.passphrase), required=False)
         await backend.engine()
     return [int(task_id) for task_id in unfinished]
 
@@ -75,14 +75,21 @@ async def cancel_task(backend: Asked, task_id: int) -> Row:
 
 @router.post("/{task_id}/retry", status_code=202, summary="A new task for the devices that failed in this one")
 async def retry_task(backend: Asked, task_id: int, body: Continuation) -> Row:
-    await signing.prepare(backend, secret(body.passphrase), required=False)
+    await _open_key(backend, secret(body.passphrase), required=False)
     new = await tasks.retry(backend.services, await backend.engine(), TaskId(task_id), actor=backend.actor)
     return await tasks.show(backend.services, new, working=backend.working)
+
+
+async def _open_key(backend: Backend, passphrase: Secret | None, *, required: bool = True) -> None:
+    """As `signing.prepare`; a key that this opened is closed when the tasks have ended."""
+    services, actor = backend.services, backend.actor
+    if await signing.prepare(services, actor=actor, passphrase=passphrase, required=required):
+        backend.spawn(signing.lock_after_tasks(services, actor=actor))
 
 
 async def _wish(backend: Backend, body: EnableWish | None) -> Row:
     """As asked; without a policy, that of the settings."""
     wish = (body or EnableWish()).model_dump()
     if wish["policy"] is None:
-        wish["policy"] = (await settings.get(backend.services, "https.policy"))["value"]
+        wish["policy"] = (await settings.in_force(backend.services)).https_policy
     return wish

@@ -19,6 +19,7 @@ from fleetseal.core.errors import (
 )
 from fleetseal.core.text import clean
 from fleetseal.devices.http import Answer
+from fleetseal.pki import keys
 
 _XML_DEPTH = 40
 _XML_ELEMENTS = 20_000
@@ -101,9 +102,7 @@ def to_base64(der: bytes) -> str:
 
 
 def to_pem(der: bytes, label: str) -> str:
-    body = to_base64(der)
-    lines = "\n".join(body[at : at + 64] for at in range(0, len(body), 64))
-    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
+    return keys.pem(label, der).decode()
 
 
 def rejected(act: str, *, code: str, words: str) -> Rejected:
