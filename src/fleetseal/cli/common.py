@@ -1,6 +1,5 @@
 """What every command shares: options, which devices are meant, exit codes, and how an error is told."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ def selection(devices: tuple[str, ...], filters: tuple[str, ...], *, everything:
 
 def noun(name: str, text: str) -> App:
     """The commands of one noun."""
-    return App(name=name, help=text, version_flags=[], result_action="return_value")
+    return App(name=name, help=text, help_format="plaintext", version_flags=[], result_action="return_value")
 
 
 def exit_code(error: FleetsealError) -> int:
@@ -88,6 +87,8 @@ def guarded(command: Callable[[], Any]) -> int:
     try:
         result = command()
         if isinstance(result, Coroutine):
+            import asyncio
+
             result = asyncio.run(result)
         sys.stdout.flush()
         return result if isinstance(result, int) else DONE

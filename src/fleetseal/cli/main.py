@@ -28,6 +28,7 @@ def build() -> App:
         name="fleetseal",
         help="Gives every network camera of a site its own HTTPS certificate, and keeps it valid.",
         version=__version__,
+        help_format="plaintext",
         result_action="return_value",
     )
     for name, text in _NOUNS.items():
