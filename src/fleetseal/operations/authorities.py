@@ -49,14 +49,15 @@ async def create(
         raise InvalidInput("The key type of a CA is rsa or ec.")
     secret = _require_passphrase(passphrase, "The root key is kept under a passphrase: give one (--passphrase-file).")
     constraints = profile.permitted(permit_domains, permit_networks)
-    profile.authority_name(name, f"Issuing CA {services.clock.now().year}-1")
+    now = services.clock.now()
+    profile.authority_name(name, f"Issuing CA {now.year}-1")
     async with Ceremony.begin(services, actor) as ceremony:
         key = await asyncio.to_thread(services.vault.generate, keys.ROOT_KEYS[key_type])
         content = profile.root_content(
             name,
             key.spki,
             serial=profile.new_serial(services.rng),
-            now=services.clock.now(),
+            now=now,
             years=years,
             organization=organization,
             one_tier=tiers == 1,

@@ -6,21 +6,21 @@ from datetime import datetime
 from typing import Any
 
 from fleetseal.core.config import Settings
-from fleetseal.core.errors import InvalidInput, NotFound
+from fleetseal.core.errors import InvalidInput
 from fleetseal.core.text import timestamp
 from fleetseal.operations import issuing
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
-from fleetseal.pki import chain, content, profile
+from fleetseal.operations.states import warning_begins
+from fleetseal.pki import chain, content
 from fleetseal.pki.chain import Description
 from fleetseal.pki.issuer import Sealing
-from fleetseal.store import authorities, certificates
+from fleetseal.store import authorities, certificates, inventory
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
 
 View = dict[str, Any]
 
-_NO_CA = 'There is no CA here yet. Make one: "fleetseal ca create --name NAME".'
 _STATES = ("ready", "locked", "expiring", "expired", "replaced")  # the last that holds is shown
 
 
@@ -59,7 +59,7 @@ async def export(services: Services, *, format: str = "pem", root_only: bool = F
         raise InvalidInput("The format is pem, der or p7b.")
     async with services.database.reading() as tx:
         record = await top(tx)
-        needing = await authorities.devices_without_chain(tx)
+        needing = await inventory.without_chain(tx)
         known = [one for one in await authorities.every(tx) if one.state in ("active", "replaced", "trust-only")]
         needed = await _hierarchy(tx, known)
     roots = [der for der in needed if chain.describe(der).self_signed]
@@ -101,9 +101,7 @@ async def result(services: Services, warnings: list[str]) -> View:
 
 async def top(tx: Transaction) -> AuthorityRecord:
     """The highest CA in use whose key is here. Raises NotFound."""
-    signing = await authorities.find_signing(tx)
-    if signing is None:
-        raise NotFound(_NO_CA)
+    signing = await issuing.signing_record(tx)
     return [record for record in await authorities.upward(tx, signing.id) if record.key_file is not None][-1]
 
 
@@ -111,10 +109,10 @@ def state(record: AuthorityRecord, description: Description, *, usable: bool, se
     """One of the contract's states: the last that holds."""
     if record.state == "replaced":
         return "replaced"
-    life = description.not_after - description.not_before
-    if now > description.not_after:
+    not_before, not_after = description.not_before, description.not_after
+    if now > not_after:
         return "expired"
-    if now > description.not_after - profile.warning_before(life, settings.certificate_warning_days):
+    if now >= warning_begins(not_before, not_after, warning_days=settings.certificate_warning_days):
         return "expiring"
     return "ready" if usable else "locked"
 

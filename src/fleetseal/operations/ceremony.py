@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-from fleetseal.core.errors import Conflict, IssuanceRefused
+from fleetseal.core.errors import Conflict
 from fleetseal.core.model import AuthorityId, IssuanceId, KeyOrigin
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import issuing
@@ -15,7 +15,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
 from fleetseal.pki import chain, keys, profile
 from fleetseal.pki.acceptance import Accepted
-from fleetseal.pki.content import Content, RootContent, Signer, content_from_json
+from fleetseal.pki.content import Content, RootContent, Signer
 from fleetseal.pki.issuer import Issuer, KeyFile, NewKey, Sealing
 from fleetseal.pki.names import Constraints
 from fleetseal.store import audit, authorities, certificates
@@ -218,10 +218,7 @@ class Ceremony:
     async def _sign(self, intent_id: IssuanceId, issuer: Issuer, *, subject: AuthorityId) -> None:
         async with self._services.database.transaction() as tx:
             intent = await certificates.get(tx, intent_id)
-            ticket = issuer.prepare(content_from_json(intent.content))
-            if hashlib.sha256(ticket.tbs).hexdigest() != intent.tbs_sha256:
-                raise IssuanceRefused("What would be signed differs from what was recorded.", rule="ISS-ONCE")
-            der = await asyncio.to_thread(issuer.issue, ticket)
+            der = await asyncio.to_thread(issuer.issue, issuing.ticket_for(issuer, intent))
             await issuing.record_signature(tx, intent, der, now=self._services.clock.now(), actor=self._actor)
             await authorities.change(tx, subject, der=der, sha256=hashlib.sha256(der).hexdigest())
             self._services.failpoint("ca-signed")

@@ -14,7 +14,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
 from fleetseal.pki import chain, keys, profile
 from fleetseal.pki.content import Content, LeafContent, Signer, content_from_json
-from fleetseal.pki.issuer import KeyFile, Sealing, to_be_signed
+from fleetseal.pki.issuer import Issuer, KeyFile, Sealing, Ticket, to_be_signed
 from fleetseal.store import audit, authorities, certificates
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.certificates import IssuanceRecord
@@ -44,11 +44,17 @@ class Reserved:
 
 async def current_authority(tx: Transaction) -> Authority:
     """The CA that signs device certificates. Raises NotFound when there is none."""
+    record = await signing_record(tx)
+    signer = await _signer(tx, record.id)
+    return Authority(record.id, record, signer, chain.describe(signer.der).key.startswith("EC"))
+
+
+async def signing_record(tx: Transaction) -> AuthorityRecord:
+    """As `current_authority`, without reading its certificates."""
     record = await authorities.find_signing(tx)
     if record is None:
         raise NotFound('There is no CA here yet. Make one: "fleetseal ca create --name NAME".')
-    signer = await _signer(tx, record.id)
-    return Authority(record.id, record, signer, chain.describe(signer.der).key.startswith("EC"))
+    return record
 
 
 async def reserve(
@@ -120,13 +126,7 @@ async def issue(services: Services, tx: Transaction, issuance_id: IssuanceId) ->
         record, signer = await authorities.get(tx, intent.authority_id), await _signer(tx, intent.authority_id)
         _require_sane_clock(record, now)
         issuer = services.vault.issuer(key_file(record), signer)
-        ticket = issuer.prepare(content_from_json(intent.content))
-        if hashlib.sha256(ticket.tbs).hexdigest() != intent.tbs_sha256:
-            raise IssuanceRefused(
-                "What would be signed differs from what was recorded; nothing was signed. Start the task again.",
-                rule="ISS-ONCE",
-            )
-        await record_signature(tx, intent, issuer.issue(ticket), now=now, actor=_ACTOR)
+        await record_signature(tx, intent, issuer.issue(ticket_for(issuer, intent)), now=now, actor=_ACTOR)
     return await chain_for(tx, issuance_id)
 
 
@@ -263,6 +263,16 @@ def key_file(record: AuthorityRecord) -> KeyFile:
     if record.key_file is None or record.key_sealing is None:
         raise Locked(f'The key of the CA "{record.name}" is not here: it cannot sign.')
     return KeyFile(record.key_file, Sealing(record.key_sealing), record.remembered)
+
+
+def ticket_for(issuer: Issuer, intent: IssuanceRecord) -> Ticket:
+    """The right to sign exactly what was recorded. Raises IssuanceRefused when that, built now, is something else."""
+    ticket = issuer.prepare(content_from_json(intent.content))
+    if hashlib.sha256(ticket.tbs).hexdigest() != intent.tbs_sha256:
+        raise IssuanceRefused(
+            "What would be signed differs from what was recorded; nothing was signed. Start again.", rule="ISS-ONCE"
+        )
+    return ticket
 
 
 async def record_intent(

@@ -17,7 +17,7 @@ from fleetseal.operations import states
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.pki import chain
-from fleetseal.store import authorities, inventory
+from fleetseal.store import authorities, certificates, inventory
 from fleetseal.store.database import Transaction
 
 Row = dict[str, Any]
@@ -60,7 +60,7 @@ class Context:
             settings=await current(services, tx),
             now=services.clock.now(),
             busy=await inventory.active_tasks(tx),
-            origins=await inventory.issued_origins(tx),
+            origins=await certificates.key_origins(tx),
             issuers=tuple(ours.der for ours in await authorities.every(tx) if ours.key_file and ours.der),
             authority_configured=await authorities.find_signing(tx) is not None,
         )

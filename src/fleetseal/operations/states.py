@@ -7,7 +7,7 @@ from typing import Final
 from fleetseal.core.config import Settings
 from fleetseal.core.model import CertificateSource, ConnectionPolicy, Device, Support, TaskId, TrustLevel
 from fleetseal.operations.plan import describe_offset
-from fleetseal.pki import chain
+from fleetseal.pki import chain, profile
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """Beyond this a device's clock is wrong (device-api 18, recipe B)."""
@@ -50,8 +50,8 @@ def statuses(device: Device, *, now: datetime, settings: Settings, active_task: 
 
 
 def warning_begins(not_before: datetime, not_after: datetime, *, warning_days: int) -> datetime:
-    """When "about to expire" begins: `warning_days` before the end, at most a quarter of the life (REN-IN-TIME)."""
-    return not_after - min(timedelta(days=warning_days), (not_after - not_before) / 4)
+    """When "about to expire" begins (REN-IN-TIME)."""
+    return not_after - profile.warning_before(not_after - not_before, warning_days)
 
 
 def _enabled(device: Device) -> bool:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Row
 
 from fleetseal.core.errors import NotFound
 from fleetseal.core.model import AuthorityId
 from fleetseal.store.database import Transaction
-from fleetseal.store.schema import authority, device
+from fleetseal.store.schema import authority
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,6 @@ async def find_signing(tx: Transaction) -> AuthorityRecord | None:
     )
     row = (await tx.execute(query.order_by(authority.c.id.desc()).limit(1))).first()
     return None if row is None else _record(row)
-
-
-async def devices_without_chain(tx: Transaction) -> int:
-    """How many devices send only their leaf, so that their clients need the bundle."""
-    query = select(func.count()).select_from(device).where(device.c.chain_sent.is_(False))
-    return int(await tx.scalar(query) or 0)
 
 
 def _record(row: Row[Any]) -> AuthorityRecord:

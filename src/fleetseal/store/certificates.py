@@ -102,6 +102,13 @@ async def counts(tx: Transaction, authority_id: AuthorityId, now: datetime) -> t
     return int(total or 0), int(valid or 0)
 
 
+async def key_origins(tx: Transaction) -> dict[str, str]:
+    """Where the key of each certificate signed for a device was made, by the certificate's SHA-256 (hex)."""
+    columns = (issuance.c.sha256, issuance.c.origin)
+    rows = await tx.execute(select(*columns).where(issuance.c.sha256.is_not(None), issuance.c.purpose == "https"))
+    return {row.sha256: row.origin for row in rows}
+
+
 async def owner_of_key(tx: Transaction, spki_sha256: str) -> DeviceId | None:
     """The device on which this key was first seen."""
     found = await tx.scalar(select(device_key.c.device_id).where(device_key.c.spki_sha256 == spki_sha256))

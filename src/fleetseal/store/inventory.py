@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from fleetseal.core.errors import Conflict, NotFound
@@ -22,7 +22,7 @@ from fleetseal.core.model import (
 )
 from fleetseal.core.secrets import Sealer
 from fleetseal.store.database import Transaction
-from fleetseal.store.schema import device, issuance, job
+from fleetseal.store.schema import device, job
 
 _SHOWN_MATCHES: Final = 10
 
@@ -102,14 +102,10 @@ async def active_tasks(tx: Transaction) -> dict[DeviceId, TaskId]:
     return {DeviceId(row.device_id): TaskId(row.task_id) for row in rows}
 
 
-async def issued_origins(tx: Transaction) -> dict[str, str]:
-    """Where the key of each certificate that we issued to a device was made, by the certificate's SHA-256 (hex)."""
-    rows = await tx.execute(
-        select(issuance.c.sha256, issuance.c.origin).where(
-            issuance.c.sha256.is_not(None), issuance.c.purpose == "https"
-        )
-    )
-    return {row.sha256: row.origin for row in rows}
+async def without_chain(tx: Transaction) -> int:
+    """How many devices send only their leaf, so that their clients need the bundle."""
+    query = select(func.count()).select_from(device).where(device.c.chain_sent.is_(False))
+    return int(await tx.scalar(query) or 0)
 
 
 def serial_of(text: str) -> Serial | None:
