@@ -76,6 +76,7 @@ def command_line() -> str:
     options = everywhere.group().partition("\n\n")[2].strip()
     text = shared.sub("", text)
     text = re.sub(r" \*\[default: (?:False|\(\))\]\*", "", text + "\n")
+    text = text.replace("[ARGS...]", "DEVICE...")
     first, _, rest = text.partition("**Commands**:")
     codes = _table(
         ("Exit code", "Meaning"),
