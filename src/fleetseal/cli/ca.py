@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from fleetseal.cli import ask, output
-from fleetseal.cli.client import connected, tell_suspended
+from fleetseal.cli.client import Client, connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, Flag, Names, SecretFile, noun
 from fleetseal.core.errors import InvalidInput
 
@@ -250,8 +250,7 @@ async def unlock(*, passphrase_file: SecretFile = None, common: Common = NO_OPTI
         File with the passphrase; - is standard input. Without it you are asked.
     """
     async with connected(common.directory) as client:
-        if not (await client.get("server"))["serving"]:
-            raise InvalidInput("No server is running: give --passphrase-file to the command that signs.")
+        await _require_server(client)
         passphrase = ask.secret(passphrase_file, "Passphrase", option="--passphrase-file")
         if passphrase is None:
             raise InvalidInput("Nobody can be asked here: give --passphrase-file.")
@@ -267,12 +266,19 @@ async def unlock(*, passphrase_file: SecretFile = None, common: Common = NO_OPTI
 async def lock(*, common: Common = NO_OPTIONS) -> int:
     """Close the signing key in the running server. A remembered passphrase opens it again when it is needed."""
     async with connected(common.directory) as client:
+        await _require_server(client)
         authority = await client.post("authorities", "current", "lock")
     if common.json:
         output.as_json(authority)
     else:
         output.say("The key is closed.")
     return DONE
+
+
+async def _require_server(client: Client) -> None:
+    """Without one, no process keeps a key open. Raises InvalidInput."""
+    if not (await client.get("server"))["serving"]:
+        raise InvalidInput("No server is running: give --passphrase-file to the command that signs.")
 
 
 def _show_made(made: dict[str, Any], common: Common) -> None:

@@ -82,7 +82,7 @@ def _steps(go: Go) -> str:
     if go.issue:
         names = ", ".join(go.names.names)
         done.append(f"issue a certificate for {names} with a key made by the {go.key_origin.value}")
-    done.append(f"serve {go.alias}")
+    done.append("serve it by HTTPS" if go.issue else f"serve {go.alias} by HTTPS")
     if go.policy is not go.previous.policy or go.open_http:
         done.append(f"accept {_POLICY[go.policy]}")
     return f"Because {go.reason}: {', '.join(done)}."

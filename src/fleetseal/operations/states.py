@@ -116,4 +116,4 @@ def _certificate_and_clock(device: Device, *, now: datetime, settings: Settings)
 def _clock(device: Device) -> list[Status]:
     if device.clock_offset is None or abs(device.clock_offset) <= CLOCK_TOLERANCE.total_seconds():
         return []
-    return [Status("Clock is wrong", f"It is {describe_offset(device.clock_offset)} of this computer's.")]
+    return [Status("Clock is wrong", f"It is {describe_offset(device.clock_offset)}, by this computer's.")]
