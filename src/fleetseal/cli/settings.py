@@ -1,10 +1,9 @@
 """`fleetseal settings`."""
 
-from typing import Any
-
 from fleetseal.cli import output
 from fleetseal.cli.client import connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, noun
+from fleetseal.core import config
 
 app = noun("settings", "Settings: list, get and set them.")
 
@@ -40,7 +39,7 @@ async def get(key: str, /, *, common: Common = NO_OPTIONS) -> int:
     if common.json:
         output.as_json(setting)
     else:
-        output.say(_text(setting["value"]))
+        output.say(config.show(setting["value"]))
     return DONE
 
 
@@ -60,13 +59,7 @@ async def set_(key: str, value: str, /, *, common: Common = NO_OPTIONS) -> int:
     if common.json:
         output.as_json(setting)
         return DONE
-    output.say(f"{setting['key']} is {_text(setting['value']) or 'empty'}.")
+    output.say(f"{setting['key']} is {config.show(setting['value']) or 'empty'}.")
     if setting["source"] != "database":
         output.tell(f"The value comes from the {setting['source']}, which goes before what was set just now.")
     return DONE
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ",".join(value) if isinstance(value, list) else str(value)

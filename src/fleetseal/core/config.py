@@ -210,11 +210,11 @@ def parse(key: str, text: str) -> Value:
         raise InvalidInput(f"{key} cannot be {text!r}. Allowed: {definition.kind.allowed}.") from error
 
 
-def show(value: Value) -> str:
-    """A value as a person types it: the inverse of `parse`."""
+def show(value: Value | list[str]) -> str:
+    """A value as a person types it: the inverse of `parse`. JSON and TOML have lists for tuples."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 @dataclass(frozen=True)
@@ -283,8 +283,5 @@ def _flatten(document: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
             found += _flatten(value, key + ".")
             continue
         definition_of(key)
-        if isinstance(value, list):
-            found.append((key, ",".join(map(str, value))))
-        else:
-            found.append((key, show(value)))
+        found.append((key, show(value)))
     return found

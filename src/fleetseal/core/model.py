@@ -3,6 +3,7 @@
 X.509 things travel as DER bytes; only `pki` looks inside.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +18,18 @@ Serial = NewType("Serial", str)
 """A device's hardware serial number = its MAC address: 12 upper-case hexadecimal digits, no separators."""
 Alias = NewType("Alias", str)
 """The name of a certificate entry on a device: 4-32 letters, digits, `-`, `_` or blanks (device-api 10.1)."""
+
+
+def serial_of(text: str) -> Serial | None:
+    """The serial that a MAC address or serial in any common spelling means; None when it is neither."""
+    compact = re.sub(r"[:\-. ]", "", text.strip()).upper()
+    return Serial(compact) if re.fullmatch(r"[0-9A-F]{12}", compact) else None
+
+
+def mac_of(serial: Serial) -> str:
+    """The serial as a MAC address in the usual spelling, e.g. B8:A4:4F:63:13:39."""
+    return ":".join(serial[i : i + 2] for i in range(0, 12, 2))
+
 
 # ---------------------------------------------------------------- what a device is
 
@@ -357,8 +370,7 @@ class Device:
 
     @property
     def mac(self) -> str | None:
-        """The serial as a MAC address in the usual spelling, e.g. B8:A4:4F:63:13:39."""
-        return None if self.serial is None else ":".join(self.serial[i : i + 2] for i in range(0, 12, 2))
+        return None if self.serial is None else mac_of(self.serial)
 
     @property
     def label(self) -> str:

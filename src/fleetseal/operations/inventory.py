@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetseal.core.errors import Conflict, InvalidInput
-from fleetseal.core.model import Device, DeviceId, Login, Selection
+from fleetseal.core.model import Device, Login, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import adding, listing
@@ -48,7 +48,7 @@ async def refresh(services: Services, selection: Selection) -> list[Row]:
     settings = await in_force(services)
     looks = [refresh_device(services, device.id) for device in devices]
     await side_by_side(looks, at_once=settings.jobs_concurrency)
-    return await _rows(services, [device.id for device in devices])
+    return await listing.rows(services, [device.id for device in devices])
 
 
 # ---------------------------------------------------------------- adding
@@ -124,7 +124,7 @@ async def change(services: Services, *, actor: str, selection: Selection, change
                 object=device.label,
                 detail={**_audited(columns), "login": changes.password is not None or changes.username is not None},
             )
-    return await _rows(services, [device.id for device in devices])
+    return await listing.rows(services, [device.id for device in devices])
 
 
 async def remove(services: Services, *, actor: str, references: Sequence[str]) -> list[Row]:
@@ -133,7 +133,7 @@ async def remove(services: Services, *, actor: str, references: Sequence[str]) -
     Raises NotFound, and Conflict while a task is at work on one: then none is forgotten.
     """
     devices = await listing.choose(services, Selection(refs=tuple(references)))
-    rows = await _rows(services, [device.id for device in devices])
+    rows = await listing.rows(services, [device.id for device in devices])
     now = services.clock.now()
     async with services.database.transaction() as tx:
         busy = await inventory.active_tasks(tx)
@@ -207,12 +207,3 @@ def _host_name(text: str) -> str:
     if isinstance(name, names.Address):
         raise InvalidInput(f"{name.text} is an address, not a host name.")
     return name.text
-
-
-# ---------------------------------------------------------------- helpers
-
-
-async def _rows(services: Services, ids: Sequence[DeviceId]) -> list[Row]:
-    async with services.database.reading() as tx:
-        context = await Context.read(services, tx)
-        return [context.row(await inventory.get(tx, device_id)) for device_id in ids]

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import Device, DeviceId, Selection, TaskId
+from fleetseal.core.model import Device, DeviceId, Selection, TaskId, mac_of, serial_of
 from fleetseal.core.text import timestamp
+from fleetseal.devices.axis.catalogue import version
 from fleetseal.operations import states
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
@@ -133,6 +134,13 @@ class Context:
         }
 
 
+async def rows(services: Services, ids: Iterable[DeviceId]) -> list[Row]:
+    """The rows of these devices, as they are now. Raises NotFound."""
+    async with services.database.reading() as tx:
+        context = await Context.read(services, tx)
+        return [context.row(await inventory.get(tx, device_id)) for device_id in ids]
+
+
 async def choose(services: Services, selection: Selection) -> list[Device]:
     """The devices that are meant, each once. Raises NotFound, Conflict (ambiguous), InvalidInput (nothing is named)."""
     if not (selection.refs or selection.everything or selection.filters):
@@ -177,15 +185,15 @@ def _word_test(word: str) -> Callable[[Row], bool]:
     comparison = re.fullmatch(r"(<=|>=|<|>)([0-9.]+)", value)
     if column == "firmware" and comparison:
         compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[comparison[1]]
-        bound = _version(comparison[2])
-        return lambda row: bool(row["firmware"]) and compare(_version(row["firmware"]), bound)
+        bound = version(comparison[2])
+        return lambda row: bool(row["firmware"]) and compare(version(row["firmware"]), bound)
     return lambda row: value.casefold() in _text(row, column).casefold()
 
 
 def _substring_test(word: str) -> Callable[[Row], bool]:
     wanted = word.casefold()
-    serial = inventory.serial_of(word)
-    mac = ":".join(serial[i : i + 2] for i in range(0, 12, 2)).casefold() if serial else wanted
+    serial = serial_of(word)
+    mac = mac_of(serial).casefold() if serial else wanted
     return lambda row: any(
         wanted in (text := _text(row, column).casefold()) or (column == "mac" and mac in text) for column in COLUMNS
     )
@@ -204,10 +212,6 @@ def _text(row: Row, column: str) -> str:
     if isinstance(value, dict):
         return " ".join([str(value["alias"] or ""), value["subject"], value["issuer"], *value["names"]])
     return " ".join(value) if isinstance(value, list) else str(value)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", text))
 
 
 def _sort_key(text: str, column: str) -> tuple[Any, ...]:

@@ -128,8 +128,9 @@ async def preview(services: Services, selection: Selection) -> list[Row]:
     return [await _show(connector, device) for device in devices]
 
 
-async def accept(services: Services, *, actor: str, accepted: Mapping[int, str | None]) -> list[DeviceId]:
+async def accept(services: Services, *, actor: str, accepted: Mapping[int, str | None]) -> list[Row]:
     """Each device, by id, is trusted by the certificate with this SHA-256 (hex), or, where it is None, by plain HTTP.
+    The rows as they are afterwards.
 
     Each device is looked at again: one that shows something else now is refused. Audited. Raises Conflict or
     Unreachable; the devices before that one are accepted.
@@ -153,7 +154,7 @@ async def accept(services: Services, *, actor: str, accepted: Mapping[int, str |
                 object=device.label,
                 detail={"accepted": fingerprint or "plain HTTP", "before": device.trust_level, "serial": sight.serial},
             )
-    return [DeviceId(device_id) for device_id in accepted]
+    return await listing.rows(services, map(DeviceId, accepted))
 
 
 def fingerprint_of(text: str) -> str:

@@ -19,6 +19,7 @@ from fleetseal.core.model import (
     Support,
     TaskId,
     TrustLevel,
+    serial_of,
 )
 from fleetseal.core.secrets import Sealer
 from fleetseal.store.database import Transaction
@@ -106,12 +107,6 @@ async def without_chain(tx: Transaction) -> int:
     """How many devices send only their leaf, so that their clients need the bundle."""
     query = select(func.count()).select_from(device).where(device.c.chain_sent.is_(False))
     return int(await tx.scalar(query) or 0)
-
-
-def serial_of(text: str) -> Serial | None:
-    """The serial that a MAC address or serial in any common spelling means; None when it is neither."""
-    compact = re.sub(r"[:\-. ]", "", text.strip()).upper()
-    return Serial(compact) if re.fullmatch(r"[0-9A-F]{12}", compact) else None
 
 
 def canonical_host(text: str) -> str:

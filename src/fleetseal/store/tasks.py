@@ -76,20 +76,10 @@ async def add_task(
 
     Raises Conflict when a device already has an active job: the index `uq_job_active_device` says so.
     """
-    result = await tx.execute(insert(task).values(action=action, wish=wish, requested=now, cancelled=False))
+    result = await tx.execute(insert(task).values(action=action, wish=wish, requested=now))
     task_id = TaskId(result.inserted_primary_key[0])  # type: ignore[index]  # an insert of one row has a key
     rows = [
-        {
-            "task_id": task_id,
-            "device_id": device.id,
-            "mac": device.mac,
-            "address": device.address,
-            "cohort": f"{device.model} {device.firmware}",
-            "named": named,
-            "status": JobStatus.WAITING,
-            "active": True,
-        }
-        for device, named in devices
+        _job_columns(task_id, device, named=named, status=JobStatus.WAITING, active=True) for device, named in devices
     ]
     if rows:
         await tx.execute(insert(job), rows)
@@ -109,14 +99,7 @@ async def add_ended_job(
     """A job that ended before it began: skipped, or refused because the device is busy."""
     await tx.execute(
         insert(job).values(
-            task_id=task_id,
-            device_id=device.id,
-            mac=device.mac,
-            address=device.address,
-            cohort=f"{device.model} {device.firmware}",
-            named=named,
-            status=status,
-            active=False,
+            **_job_columns(task_id, device, named=named, status=status, active=False),
             released=True,
             description=description,
             finished=now,
@@ -312,8 +295,21 @@ async def instance(tx: Transaction, *, candidate: str, now: datetime) -> str:
     return candidate
 
 
+def _job_columns(task_id: TaskId, device: Device, *, named: bool, status: JobStatus, active: bool) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "device_id": device.id,
+        "mac": device.mac,
+        "address": device.address,
+        "cohort": f"{device.model} {device.firmware}",
+        "named": named,
+        "status": status,
+        "active": active,
+    }
+
+
 def _task(row: Row[Any]) -> TaskRecord:
-    return TaskRecord(**{**row._mapping, "action": TaskAction(row.action), "cancelled": bool(row.cancelled)})
+    return TaskRecord(**{**row._mapping, "action": TaskAction(row.action)})
 
 
 def _job(row: Row[Any]) -> JobRecord:

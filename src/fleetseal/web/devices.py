@@ -80,9 +80,7 @@ async def preview_trust(backend: Asked, body: DeviceSelection) -> Rows:
 @router.post("/trust", summary="Accept devices by the certificate they show, or by plain HTTP")
 async def accept_trust(backend: Asked, body: Acceptance) -> Rows:
     accepted = {one.id: one.sha256 for one in body.accepted}
-    ids = await trust.accept(backend.services, actor=backend.actor, accepted=accepted)
-    chosen = {int(id_) for id_ in ids}
-    return [row for row in await inventory.list_(backend.services) if row["id"] in chosen]
+    return await trust.accept(backend.services, actor=backend.actor, accepted=accepted)
 
 
 @router.post("/clock", summary="Compare the clocks of devices with this computer's, or set them")

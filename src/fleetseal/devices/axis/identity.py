@@ -1,6 +1,5 @@
 """Who a device is: before a login, and after it (device-api 3, 4)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,13 +10,12 @@ from fleetseal.core.errors import (
     ProtocolViolation,
     Rejected,
 )
-from fleetseal.core.model import DeviceFacts, Serial
+from fleetseal.core.model import DeviceFacts, Serial, serial_of
 from fleetseal.core.text import clean
 from fleetseal.devices.axis import wire_cgi, wire_json
 from fleetseal.devices.http import Ask
 from fleetseal.devices.transport import T, Transport
 
-_SERIAL = re.compile(r"[0-9A-F]{12}")
 _GROUPS = (
     "Brand",
     "Properties.Firmware",
@@ -39,7 +37,7 @@ class Stranger:
 
     @property
     def serial(self) -> Serial | None:
-        return serial_of((self.properties or {}).get("SerialNumber"))
+        return serial_of((self.properties or {}).get("SerialNumber", ""))
 
     @property
     def facts(self) -> DeviceFacts | None:
@@ -89,17 +87,11 @@ async def know(transport: Transport, stranger: Stranger) -> Known:
     """Read, logged in, what the device is. ProtocolViolation if it does not say its serial number."""
     parameters = await transport.ask(wire_cgi.list_parameters(*_GROUPS))
     properties = stranger.properties or {}
-    serial = serial_of(parameters.get("Properties.System.SerialNumber") or properties.get("SerialNumber"))
+    serial = serial_of(parameters.get("Properties.System.SerialNumber") or properties.get("SerialNumber", ""))
     if serial is None:
         raise ProtocolViolation(f"{transport.endpoint.host} does not tell its serial number.")
     facts = _facts(serial, properties, parameters, needs_setup=False)
     return Known(facts, web_service=parameters.get("Properties.API.WebService.WebService") == "yes")
-
-
-def serial_of(text: str | None) -> Serial | None:
-    """A serial number in the one spelling, or None if it is none."""
-    plain = (text or "").replace(":", "").upper()
-    return Serial(plain) if _SERIAL.fullmatch(plain) else None
 
 
 async def _if_told(transport: Transport, question: Ask[T]) -> T | None:
