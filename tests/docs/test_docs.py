@@ -13,6 +13,7 @@ import pytest
 from docs import generate
 from fleetseal.cli.main import build
 from fleetseal.core import config
+from fleetseal.sim.profiles import PROFILES
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = ROOT / "src" / "fleetseal"
@@ -172,6 +173,23 @@ def commands(page: Path) -> list[str]:
     """The lines of console blocks that begin with `$ `, without it."""
     blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_is_about_no_machine_in_particular(page: Path) -> None:
+    assert not re.search(r"(?<![\w.])/(?:home|root|tmp|opt|work|Users)/", page.read_text())
+
+
+def test_the_table_of_the_readme_is_that_of_the_demonstration() -> None:
+    """Its cameras are profiles of the simulator, inferred where these are; the demonstration's test demands its end."""
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^[0-9A-F:]{17}  (\S+) +([\d.]+)( \(inferred\))? .* verified, TLSv1", readme, re.MULTILINE)
+    known = {(profile.product.model, profile.product.firmware, profile.inferred) for profile in PROFILES.values()}
+    assert len(rows) == 7
+    assert {(model, firmware, bool(inferred)) for model, firmware, inferred in rows} <= known
+    last = re.search(r"^7 of 7 cameras .*$", readme, re.MULTILINE)
+    assert last is not None
+    assert last.group() in (ROOT / "tests" / "e2e" / "test_demo.py").read_text()
 
 
 def test_pages_are_found() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,10 @@ from .test_docs import ROOT, commands
 ADDRESS = "192.0.2.10"
 PASSPHRASE = "correct horse battery staple"
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo-terminals here")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "openpty"), reason="nobody can type here: there are no pseudo-terminals"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is the witness of the last command"),
+]
 
 
 def typed(line: str, folder: Path, answers: dict[str, str]) -> str:
