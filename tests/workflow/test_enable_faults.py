@@ -213,18 +213,6 @@ async def test_https_only_is_closed_last_and_a_renewal_opens_its_way_back(tmp_pa
 
 
 @BOTH
-async def test_dead_tls_on_an_https_only_device_is_put_back_by_the_way_back(tmp_path: Path, profile: str) -> None:
-    async with camera_at(tmp_path, profile) as (here, camera):
-        assert (await enable(here, camera, policy="https"))["status"] == "Finished"
-        before = state_of(camera)
-        await camera.trouble(tls_dies_after=0.0)
-        outcome = await enable(here, camera, renew=True)
-        assert outcome["status"] == "Rolled back", outcome
-        await camera.trouble(tls_dies_after=None)
-        assert state_of(camera) == before
-
-
-@BOTH
 async def test_disable_and_enable_again_uses_the_certificate_that_is_there(tmp_path: Path, profile: str) -> None:
     async with camera_at(tmp_path, profile) as (here, camera):
         assert (await enable(here, camera))["status"] == "Finished"

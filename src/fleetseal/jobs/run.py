@@ -32,6 +32,9 @@ from fleetseal.store.tasks import JobRecord, StepRecord
 
 T = TypeVar("T")
 
+CONFIRMING = "record"
+"""The local step that calls `confirm`, with a result that is not None: later runs see by it that nothing is undone."""
+
 Undo = dict[str, Any]
 """{"verb": …, and what that verb needs}: any process and any version can run it."""
 
@@ -71,6 +74,7 @@ class Run:
         if not job.active:
             raise StandDown(f"Job {job_id} has ended.")
         run = cls(database, clock, job, steps)
+        run._confirmed = run.recorded(CONFIRMING) is not None
         if failpoint is not None:
             run._failpoint = failpoint
         return run

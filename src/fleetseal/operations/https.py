@@ -41,8 +41,10 @@ async def enable(work: Work) -> None:
         if work.run.recorded("verify") is None:
             enrolled = await _install_and_bind(work, plan)
             await _verify(work, "verify", enrolled, plan)
-            soak = work.settings.https_soak_seconds
-            await work.wait(soak, f"HTTPS works; a second look follows after {soak} s.")
+            await _soak(work, work.settings.https_soak_seconds)
+            return
+        if work.run.recorded("verify-again") is None and (left := _soak_left(work)) > 0:
+            await _soak(work, left)
             return
         enrolled = await enrolment.current(work, plan)
         await _verify(work, "verify-again", enrolled, plan)
@@ -62,10 +64,18 @@ async def enable(work: Work) -> None:
 async def disable(work: Work) -> None:
     """One run of "Disable HTTPS": plain HTTP only, proved there; raises Ended. Certificates stay on the device."""
     before = await _plan_disable(work)
-    if before.policy is ConnectionPolicy.HTTPS:
-        await _open_http(work, before)
-    await _prove_way_back(work)
+    if work.run.recorded("record") is None:
+        await _switch_off(work, before)
+    await work.run.end(JobStatus.FINISHED, "HTTPS is off. The device answers plain HTTP; its certificates stay on it.")
+    raise Ended
+
+
+async def _switch_off(work: Work, before: HttpsState) -> None:
     target = with_policy(before, ConnectionPolicy.HTTP)
+    if work.run.step("policy") is None:
+        if before.policy is ConnectionPolicy.HTTPS:
+            await _open_http(work, before)
+        await _prove_way_back(work)
 
     async def look() -> bool | None:
         async def read() -> bool | None:
@@ -82,8 +92,6 @@ async def disable(work: Work) -> None:
         "policy", look=look, act=act, undo=restore_https(before), detail="The device accepts plain HTTP only."
     )
     await work.run.local("record", partial(_record_disabled, work, target), detail="The inventory is up to date.")
-    await work.run.end(JobStatus.FINISHED, "HTTPS is off. The device answers plain HTTP; its certificates stay on it.")
-    raise Ended
 
 
 # ---------------------------------------------------------------- plan
@@ -140,7 +148,7 @@ async def _constant(value: Any, _: Transaction) -> Any:
 async def _install_and_bind(work: Work, plan: Go) -> Enrolled:
     if plan.set_clock:
         await _set_clock(work)
-    if plan.open_http:
+    if plan.open_http and work.run.step("bind") is None:
         await _open_http(work, plan.previous)
     if work.settings.https_escape_route != "none":
         await _prove_way_back(work)
@@ -241,6 +249,18 @@ async def _verify(work: Work, name: str, enrolled: Enrolled, plan: Go) -> None:
     )
 
 
+async def _soak(work: Work, seconds: float) -> None:
+    await work.wait(seconds, f"HTTPS works; a second look follows after {seconds:.0f} s.")
+
+
+def _soak_left(work: Work) -> float:
+    """Seconds until the second look may be taken; none where the clock was set back since the first."""
+    first = work.run.step("verify")
+    assert first is not None
+    elapsed = (work.services.clock.now() - first.at).total_seconds()
+    return work.settings.https_soak_seconds - elapsed if elapsed >= 0 else 0.0
+
+
 async def _until_verified(work: Work, check: Callable[[], Awaitable[Verification]]) -> Verification:
     """The verification, waiting for a web server that restarts or still serves the old certificate."""
     try:
@@ -314,7 +334,7 @@ async def _record(work: Work, plan: Go, enrolled: Enrolled, tx: Transaction) -> 
     return {"chain_sent": chain_sent}
 
 
-async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> None:
+async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> bool:
     """A person lowered the trust: plain HTTP it is, until HTTPS is enabled again."""
     now = work.services.clock.now()
     await inventory.change(
@@ -340,6 +360,7 @@ async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> No
         detail={"task": work.run.job.task_id, "trust": TrustLevel.PLAINTEXT},
     )
     await work.run.confirm(tx)
+    return True
 
 
 async def _superseded(work: Work, plan: Go, enrolled: Enrolled) -> list[Alias]:

@@ -18,7 +18,7 @@ from fleetseal.core.errors import (
 )
 from fleetseal.core.model import DeviceId, JobId, JobStatus, TaskAction
 from fleetseal.jobs import retry
-from fleetseal.jobs.run import Cancelled, Run
+from fleetseal.jobs.run import CONFIRMING, Cancelled, Run
 from fleetseal.operations import contact, https, issuing, states
 from fleetseal.operations import settings as current_settings
 from fleetseal.operations.https import Ended
@@ -123,14 +123,14 @@ async def _unforeseen(services: Services, error: Exception) -> FleetsealError:
 
 
 async def _failed(services: Services, run: Run, error: FleetsealError) -> None:
-    if run.recorded("record") is not None:
+    if await _wait_and_retry(services, run, error):
+        return
+    if run.recorded(CONFIRMING) is not None:
         await run.end(
             JobStatus.FINISHED,
             f"Done, but the tidying up afterwards failed: {error.message}",
             error_code=error.code,
         )
-        return
-    if await _wait_and_retry(services, run, error):
         return
     async with services.database.reading() as tx:
         task = await tasks.get_task(tx, run.job.task_id)

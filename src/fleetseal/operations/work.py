@@ -14,13 +14,16 @@ from typing import Any, TypeVar
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import (
+    AuthenticationFailed,
     Busy,
     DeviceError,
+    FleetsealError,
     IdentityMismatch,
     NotFound,
     OutcomeUnknown,
     Rejected,
     TlsTooOld,
+    TrustFailure,
     Unreachable,
     VerificationFailed,
 )
@@ -39,7 +42,7 @@ from fleetseal.core.model import (
 from fleetseal.devices.driver import Connection, Connector
 from fleetseal.jobs.run import Run, Undo
 from fleetseal.operations import issuing
-from fleetseal.operations.plan import https_from_json
+from fleetseal.operations.plan import https_from_json, with_policy
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust
 from fleetseal.store import tasks
@@ -208,12 +211,15 @@ def remove_alias(alias: Alias) -> Undo:
 
 @asynccontextmanager
 async def _any_connection(work: Work) -> AsyncIterator[Connection]:
-    """By the usual trust; if TLS is dead, by the way back that this job proved (an undo, and nothing else)."""
-    usual: DeviceError | None = None
+    """By the usual trust; if that does not let us in, by the way back that this job proved (an undo, and nothing
+    else)."""
+    usual: FleetsealError | None = None
     opening = work.connection()
     try:
         connection = await opening.__aenter__()
-    except DeviceError as error:
+    except AuthenticationFailed:
+        raise  # a refused login is not sent again, and not in clear
+    except (DeviceError, TrustFailure) as error:
         usual = error
     if usual is None:
         try:
@@ -228,29 +234,50 @@ async def _any_connection(work: Work) -> AsyncIterator[Connection]:
 
 
 async def _restore_https(work: Work, undo: Undo) -> str:
-    """Binding and policy are as before, read back and proved by a new login."""
+    """Binding and policy are as before, read back. Plain HTTP is closed last, once HTTPS lets us in again by the old
+    binding: where it does not, the device keeps the way back open (DEV-REACHABLE)."""
     before = https_from_json(undo["state"])
-
-    async def look() -> bool | None:
-        async with _any_connection(work) as connection:
-            return same_https(await connection.driver.https(), before) or None
-
-    async def act() -> None:
-        async with _any_connection(work) as connection:
-            if before.policy is ConnectionPolicy.HTTPS:
-                await _prove_tls(work)
-            await connection.driver.set_https(before)
-
     patience = work.settings.https_verify_seconds
-    if not await work.patiently(look, seconds=patience):
-        with suppress(OutcomeUnknown, Rejected):  # never repeated blindly: the look below decides what happened
-            await work.patiently(act, seconds=patience, while_=(Unreachable, Busy))
-        if not await work.until(look, seconds=patience):
-            raise Rejected("The previous HTTPS configuration could not be put back: the device does not take it.")
+    now = await work.patiently(lambda: _read_https(work), seconds=patience)
+    if before.policy is ConnectionPolicy.HTTPS and now.policy is not ConnectionPolicy.HTTPS:
+        await _put_https(work, with_policy(before, ConnectionPolicy.HTTP_AND_HTTPS))
+        await work.patiently(lambda: _prove_login(work), seconds=patience, while_=(*NOT_ANSWERING, IdentityMismatch))
+    await _put_https(work, before)
     if before.tls and before.policy is not ConnectionPolicy.HTTP:
         await work.patiently(lambda: _prove_tls(work), seconds=patience)
         return "The previous certificate serves HTTPS again."
     return "HTTPS is off again, as before."
+
+
+async def _read_https(work: Work) -> HttpsState:
+    async with _any_connection(work) as connection:
+        return await connection.driver.https()
+
+
+async def _put_https(work: Work, target: HttpsState) -> None:
+    """The web server is configured as `target`, read back."""
+
+    async def look() -> bool | None:
+        return same_https(await _read_https(work), target) or None
+
+    async def act() -> None:
+        async with _any_connection(work) as connection:
+            await connection.driver.set_https(target)
+
+    patience = work.settings.https_verify_seconds
+    if await work.patiently(look, seconds=patience):
+        return
+    with suppress(OutcomeUnknown, Rejected):  # never repeated blindly: the look below decides what happened
+        await work.patiently(act, seconds=patience, while_=(Unreachable, Busy))
+    if not await work.until(look, seconds=patience):
+        raise Rejected("The previous HTTPS configuration could not be put back: the device does not take it.")
+
+
+async def _prove_login(work: Work) -> None:
+    """HTTPS completes a handshake, and the usual way in, which is by HTTPS where the device was anchored, works."""
+    await _prove_tls(work)
+    async with work.connection():
+        return
 
 
 async def _prove_tls(work: Work) -> None:
