@@ -7,6 +7,7 @@ from fleetseal.core.errors import DeviceError, TrustFailure
 from fleetseal.core.model import Device, Selection
 from fleetseal.devices.driver import Connection, Connector
 from fleetseal.operations import listing
+from fleetseal.operations.contact import usable_login
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import describe_offset
 from fleetseal.operations.services import Services
@@ -45,12 +46,7 @@ class _Clocks:
     async def one(self, device: Device) -> Row:
         try:
             async with self.services.database.reading() as tx:
-                login = await inventory.login(tx, self.services.sealer, device.id)
-            if login is None:
-                return _row(device, "failed", None, "It asks for a login, and none is stored. Nothing was read.")
-            if device.login_refused:
-                message = "It refused the stored login, which is not sent again until it is changed."
-                return _row(device, "failed", None, message)
+                login = await usable_login(self.services, tx, device)
             sight = await self.connector.look(device.endpoint)
             async with self.services.database.reading() as tx:
                 trust = await peer_trust(self.services, tx, device, sight)

@@ -7,6 +7,7 @@ from typing import Any
 from fleetseal.core.errors import (
     AuthenticationFailed,
     Conflict,
+    CredentialsNeeded,
     DeviceError,
     IdentityMismatch,
     InvalidInput,
@@ -37,6 +38,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust, trust_columns
 from fleetseal.pki import chain
 from fleetseal.store import inventory
+from fleetseal.store.database import Transaction
 
 Columns = dict[str, Any]
 
@@ -74,6 +76,22 @@ async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | 
         )
         async with services.database.transaction() as tx:
             return Outcome(await inventory.change(tx, device_id, identity_problem=problem), None)
+
+
+async def usable_login(services: Services, tx: Transaction, device: Device) -> Login:
+    """The stored login. Raises CredentialsNeeded when there is none, AuthenticationFailed when the device refused
+    this very one before (JOB-RETRY-CLASS)."""
+    login = await inventory.login(tx, services.sealer, device.id)
+    if login is None:
+        raise CredentialsNeeded(
+            "It asks for a login, and none is stored: fleetseal device set DEVICE --username USER. "
+            "It was not contacted."
+        )
+    if device.login_refused:
+        raise AuthenticationFailed(
+            "It refused the stored login, which is not sent again until it is changed. It was not contacted."
+        )
+    return login
 
 
 def names_itself(sight: Sight) -> bool:

@@ -3,21 +3,15 @@
 from typing import Any
 
 from fleetseal.core.config import Settings
-from fleetseal.core.errors import (
-    AuthenticationFailed,
-    CredentialsNeeded,
-    FleetsealError,
-    IdentityMismatch,
-    NotSupported,
-)
+from fleetseal.core.errors import FleetsealError, IdentityMismatch, NotSupported
 from fleetseal.core.model import Device, EnableWish, Selection, Support
 from fleetseal.core.runtime import side_by_side
 from fleetseal.operations import listing, observe
+from fleetseal.operations.contact import usable_login
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Go, Plan, Refused, Skipped, Unchanged
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
-from fleetseal.store import inventory
 
 
 async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]) -> list[Row]:
@@ -51,12 +45,8 @@ async def _plan(services: Services, settings: Settings, device: Device, wish: En
         raise NotSupported(device.support_reason)
     if device.identity_problem is not None:
         raise IdentityMismatch(device.identity_problem)
-    if device.login_refused:
-        raise AuthenticationFailed("The device refused the stored login; it is not sent again until it is changed.")
     async with services.database.reading() as tx:
-        login = await inventory.login(tx, services.sealer, device.id)
-    if login is None:
-        raise CredentialsNeeded("It asks for a login and none is stored: fleetseal device set DEVICE --username USER.")
+        login = await usable_login(services, tx, device)
     connector = services.connect(settings)
     return await observe.plan_enable(services, settings, connector, device, login, wish=wish, named=named, job_id=None)
 

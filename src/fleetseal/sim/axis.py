@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fleetseal.sim.cgi import Classic
 from fleetseal.sim.device import Device
-from fleetseal.sim.effects import Effects
+from fleetseal.sim.faults import Effects
 from fleetseal.sim.http import Headers, Request, Response
 from fleetseal.sim.jsoncgi import JsonCgi
 from fleetseal.sim.login import Verdict

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fleetseal.sim.device import GROUPS, Device
-from fleetseal.sim.effects import Act, Effects
+from fleetseal.sim.faults import Act, Effects
 from fleetseal.sim.http import Request, Response
 from fleetseal.sim.keystore import Refusal
 from fleetseal.sim.zone import to_local, to_utc

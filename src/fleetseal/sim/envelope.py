@@ -96,8 +96,8 @@ def parse(body: bytes) -> Element:
 
 
 def element(tag: str, *content: str) -> str:
-    """An element of parts that are XML already."""
-    return f"<{tag}>{''.join(content)}</{tag}>"
+    """An element of parts that are XML already. `tag` may carry attributes."""
+    return f"<{tag}>{''.join(content)}</{tag.partition(' ')[0]}>"
 
 
 def leaf(tag: str, text: str) -> str:

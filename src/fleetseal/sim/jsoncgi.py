@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleetseal.sim.device import Device
-from fleetseal.sim.effects import Effects
+from fleetseal.sim.faults import Effects
 from fleetseal.sim.http import Request, Response
 from fleetseal.sim.parameters import data_file, filled
 from fleetseal.sim.zone import offset_text, to_local

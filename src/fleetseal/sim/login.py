@@ -22,7 +22,6 @@ class Verdict:
     user: str | None = None
     stale: bool = False
     status: int = 401
-    blocked: bool = False
 
 
 @dataclass
@@ -64,7 +63,7 @@ class Gate:
     def check(self, request: Request, schemes: tuple[str, ...], faults: Faults, users: dict[str, str]) -> Verdict:
         """The user who proved a password, in one of the schemes. Wrong passwords count towards the lockout."""
         if self._clock.monotonic() < self._blocked_until:
-            return Verdict(status=403, blocked=True)
+            return Verdict(status=403)
         kind, _, value = request.headers.get("authorization", "").partition(" ")
         if not kind or kind.lower() not in schemes:
             return Verdict()

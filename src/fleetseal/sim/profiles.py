@@ -3,7 +3,7 @@
 A profile says `inferred` where no recording of a real device stands behind it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 LEGACY_CIPHERS = ("AES256-SHA", "AES128-SHA", "DES-CBC3-SHA")  # recorded, p5512_5.51.7
@@ -146,6 +146,28 @@ def _product(model: str, product_type: str, firmware: str, build_date: str, *, o
     )
 
 
+_AXIS_OS_12 = Profile(
+    name="12.11",
+    source="recording of an AXIS P3265-V with AXIS OS 12.11.77",
+    product=_P3265,
+    tls=_TLS_13,
+    login=LoginRules("recommended", qop=True, apache=True, root_exists=False),
+    keys=KeyRules(rsa_bits=2048, csr_sha1=False, factory_identity=True, self_signed=False, keystores=_KEYSTORES),
+    interfaces=Interfaces(
+        rest="v1",
+        strict_namespaces=True,
+        basic_device_info="1.3",
+        unrestricted=True,
+        api_discovery="apis-12.11.json",
+        systemready="1.5",
+        systemready_details=True,
+        time_cgi="1.1",
+        network_settings="1.38",
+    ),
+    parameters="parameters-12.11.txt",
+    time_zone="<UTC1>-1<UTC2>-2,M3.5.0/2:00:00,M10.5.0/3:00:00",
+)
+
 _PROFILES = (
     Profile(
         name="5.51",
@@ -259,47 +281,12 @@ _PROFILES = (
         ),
         parameters="parameters-12.11.txt",
     ),
-    Profile(
-        name="12.11",
-        source="recording of an AXIS P3265-V with AXIS OS 12.11.77",
-        product=_P3265,
-        tls=_TLS_13,
-        login=LoginRules("recommended", qop=True, apache=True, root_exists=False),
-        keys=KeyRules(rsa_bits=2048, csr_sha1=False, factory_identity=True, self_signed=False, keystores=_KEYSTORES),
-        interfaces=Interfaces(
-            rest="v1",
-            strict_namespaces=True,
-            basic_device_info="1.3",
-            unrestricted=True,
-            api_discovery="apis-12.11.json",
-            systemready="1.5",
-            systemready_details=True,
-            time_cgi="1.1",
-            network_settings="1.38",
-        ),
-        parameters="parameters-12.11.txt",
-        time_zone="<UTC1>-1<UTC2>-2,M3.5.0/2:00:00,M10.5.0/3:00:00",
-    ),
-    Profile(
+    _AXIS_OS_12,
+    replace(
+        _AXIS_OS_12,
         name="12.11-self-signed",
         source="recording of an AXIS P3265-V with AXIS OS 12.11.77, without factory identity (inferred variant)",
-        product=_P3265,
-        tls=_TLS_13,
-        login=LoginRules("recommended", qop=True, apache=True, root_exists=False),
-        keys=KeyRules(rsa_bits=2048, csr_sha1=False, keystores=_KEYSTORES),
-        interfaces=Interfaces(
-            rest="v1",
-            strict_namespaces=True,
-            basic_device_info="1.3",
-            unrestricted=True,
-            api_discovery="apis-12.11.json",
-            systemready="1.5",
-            systemready_details=True,
-            time_cgi="1.1",
-            network_settings="1.38",
-        ),
-        parameters="parameters-12.11.txt",
-        time_zone="<UTC1>-1<UTC2>-2,M3.5.0/2:00:00,M10.5.0/3:00:00",
+        keys=replace(_AXIS_OS_12.keys, factory_identity=False, self_signed=True),
     ),
     Profile(
         name="t85",

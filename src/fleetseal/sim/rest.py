@@ -4,7 +4,6 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +14,12 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from fleetseal.sim import certificates
 from fleetseal.sim.certificates import PrivateKey
 from fleetseal.sim.device import KEY_REFUSED, Device, KeyOrder
-from fleetseal.sim.effects import Effects
+from fleetseal.sim.faults import Act, Effects
 from fleetseal.sim.http import Request, Response
 from fleetseal.sim.keystore import Entry, Reason, Refusal
 from fleetseal.sim.parameters import data_file, filled
 
 _CERT = re.compile(r"/config/rest/cert/(v1|v1beta)(/|$)")
-Act = Callable[[], Awaitable[Response]]
 
 
 class Rest:

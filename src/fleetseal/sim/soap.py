@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 from fleetseal.sim import certificates, onvif
 from fleetseal.sim.certificates import PrivateKey
 from fleetseal.sim.device import Device, KeyOrder, WebServer
-from fleetseal.sim.effects import Effects
 from fleetseal.sim.envelope import Node, answer, element, empty_fault, fault, ids, leaf, name, one, parse
+from fleetseal.sim.faults import Effects
 from fleetseal.sim.http import Request, Response
 from fleetseal.sim.keystore import Reason, Refusal
 
@@ -116,7 +116,7 @@ class Soap:
             element("aweb:ConnectionPolicies", *(leaf(f"aweb:{group}", policy) for group, policy in web.policies)),
             element("aweb:Ciphers", *(leaf("acert:Cipher", cipher) for cipher in web.ciphers)),
             element("aweb:CertificateSet", _set_of([web.bound] if web.bound else [], web.authorities, web.trusted)),
-        ).replace('</aweb:Configuration name="WebServer">', "</aweb:Configuration>")
+        )
         return element("aweb:GetWebServerTlsConfigurationResponse", configuration)
 
     async def _set_web(self, node: Node) -> str:
