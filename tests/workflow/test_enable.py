@@ -1,14 +1,22 @@
 """Enable HTTPS, end to end on virtual devices: real TLS, real logins, keys of the device; openssl is the witness."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from fleetseal.core.model import Selection
+from fleetseal.core.runtime import SystemClock, SystemRng
+from fleetseal.devices.connect import AxisConnector, OpenConnection
+from fleetseal.jobs.engine import Engine
 from fleetseal.operations import inventory
 from fleetseal.operations.inventory import Changes
+from fleetseal.pki import chain
 from fleetseal.sim.fleet import SimulatedDevice
-from tests.site import Site, site
+from tests.site import Direct, Site, site
 from tests.witness import bundle, openssl_says
 
 
@@ -70,3 +78,35 @@ async def test_a_device_whose_https_has_old_tls_is_not_begun(tmp_path: Path) -> 
         outcome = (await here.enable(camera, renew=True))[0]
         assert (outcome["status"], outcome["error"]) == ("Failed", "tls-too-old")
         assert camera.effects == writes
+
+
+class Slow(AxisConnector):
+    """Comes late to the first connection after the binding: the web server has restarted since it was looked at."""
+
+    camera: SimulatedDevice
+    late = 0
+
+    @asynccontextmanager
+    async def open(self, *arguments: Any, **options: Any) -> AsyncIterator[OpenConnection]:
+        before = self.camera.served
+        if self.camera.effects.get("bind") and not self.late:
+            self.late += 1
+            while self.camera.served in (None, before):
+                await SystemClock().sleep(0.01)
+        async with super().open(*arguments, **options) as connection:
+            yield connection
+
+
+async def test_a_web_server_that_restarts_between_look_and_connection_is_looked_at_again(tmp_path: Path) -> None:
+    async with site(tmp_path, "12.11") as here:
+        camera = here.fleet.devices[0]
+        await here.add(camera)
+        await camera.trouble(restart_seconds=0.5)
+        slow = Slow(SystemClock(), SystemRng(), extra_maker_roots=chain.parse_all(here.fleet.maker.roots_pem))
+        slow.camera = camera
+        services = replace(here.services, connect=lambda settings: slow)
+        late = Site(services, here.fleet, cast("Engine", Direct(services)))
+        assert (await late.device(camera)).trust_level == "factory"
+        outcome = (await late.enable(camera))[0]
+        assert slow.late == 1
+        assert outcome["status"] == "Finished", outcome

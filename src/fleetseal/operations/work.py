@@ -84,11 +84,19 @@ class Work:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """An open connection to this very device, by the trust it has or by this job's leaf."""
-        async with self.connector.open(
-            self.device.endpoint, await self.trust(), self.login, serial=self.serial
-        ) as connection:
-            yield connection
+        """An open connection to this very device, by the trust it has or by this job's leaf.
+
+        Raises Unreachable when its web server went from one to the other in the meantime: nothing was sent to it
+        under the wrong one, and the next look knows better.
+        """
+        trust = await self.trust()
+        try:
+            async with self.connector.open(self.device.endpoint, trust, self.login, serial=self.serial) as connection:
+                yield connection
+        except IdentityMismatch as error:
+            if await self.trust() == trust:
+                raise
+            raise Unreachable("The device changed its certificate while it was being asked.") from error
 
     @asynccontextmanager
     async def plain_connection(self) -> AsyncIterator[Connection]:
