@@ -9,7 +9,7 @@ import asyncio
 import getpass
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -151,12 +151,11 @@ class Application:
     async def _run_engine(self, ready: "asyncio.Future[Engine]") -> None:
         from fleetseal.jobs.engine import running
         from fleetseal.operations.run_job import run_job
-        from fleetseal.operations.settings import current
+        from fleetseal.operations.settings import in_force
 
         services = self.services
         try:
-            async with services.database.reading() as tx:
-                settings = await current(services, tx)
+            settings = await in_force(services)
             async with running(
                 services.database,
                 services.clock,
@@ -175,10 +174,10 @@ class Application:
 
     async def _until_leaving(self, work: Coroutine[Any, Any, None]) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work), group.create_task(_returning(self._leaving.wait()))]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
+            task, leaving = group.create_task(work), group.create_task(self._leaving.wait())
+            await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
+            task.cancel()
+            leaving.cancel()
 
 
 @asynccontextmanager
@@ -309,10 +308,6 @@ async def _open_later(application: Application, clock: Clock) -> None:
         await application.open_door()
     except FleetsealError as error:
         _log.warning("%s Other commands wait until this one has ended.", error.message)
-
-
-async def _returning(work: Awaitable[Any]) -> None:
-    await work
 
 
 def _user() -> str:

@@ -12,7 +12,7 @@ def secret(file: Path | None, prompt: str, *, option: str, twice: bool = False) 
     None when there is neither. Raises InvalidInput when the file cannot be read or two answers differ.
     """
     if file is not None:
-        return read_secret(file, option=option)
+        return _read_secret(file, option=option)
     if not sys.stdin.isatty():
         return None
     from getpass import getpass
@@ -21,15 +21,6 @@ def secret(file: Path | None, prompt: str, *, option: str, twice: bool = False) 
     if twice and getpass(f"{prompt}, again: ") != first:
         raise InvalidInput("The two are not the same. Nothing was done.")
     return first
-
-
-def read_secret(file: Path, *, option: str) -> str:
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.expanduser().read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidInput(f"The file {file} of {option} cannot be read: {reason}.") from error
-    return text.removesuffix("\n").removesuffix("\r")
 
 
 def contents(file: Path) -> bytes:
@@ -57,3 +48,12 @@ def agreed(question: str, *, yes: bool) -> None:
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InvalidInput("Nothing was done.")
+
+
+def _read_secret(file: Path, *, option: str) -> str:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.expanduser().read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidInput(f"The file {file} of {option} cannot be read: {reason}.") from error
+    return text.removesuffix("\n").removesuffix("\r")

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -154,8 +155,8 @@ async def _renewal(client: Client, result: Task) -> str | None:
     )
 
 
-async def passphrase(client: Client, given: str | None) -> str | None:
-    """The one from the file, else asked on a terminal when the signing key is locked."""
-    if given is not None or not (await client.get("authorities", "current", "lock"))["locked"]:
-        return given
-    return ask.secret(None, "Passphrase of the CA", option="--passphrase-file")
+async def passphrase(client: Client, file: Path | None) -> str | None:
+    """The one in the file, else asked on a terminal when the signing key is locked."""
+    if file is None and not (await client.get("authorities", "current", "lock"))["locked"]:
+        return None
+    return ask.secret(file, "Passphrase of the CA", option="--passphrase-file")

@@ -71,12 +71,11 @@ async def enable(
     wish = {"policy": policy, "renew": renew, "replace_foreign": replace_foreign, "set_clock": set_clock}
     if plan:
         return await _plan(common, {"selection": chosen, "wish": wish})
-    given = None if passphrase_file is None else ask.read_secret(passphrase_file, option="--passphrase-file")
 
     async def begin(client: Client) -> dict[str, Any]:
         if (policy or (await client.get("settings", "https.policy"))["value"]) == "https":
             ask.agreed(_CLOSES, yes=yes)
-        passphrase = await follow.passphrase(client, given)
+        passphrase = await follow.passphrase(client, passphrase_file)
         body = {"action": "Enable HTTPS", "selection": chosen, "wish": wish, "passphrase": passphrase}
         return await follow.start(client, body)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetseal.cli import ask, follow, output
+from fleetseal.cli import follow, output
 from fleetseal.cli.client import Client, connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, SecretFile, noun
 
@@ -83,10 +83,9 @@ async def retry(task: int, /, *, passphrase_file: SecretFile = None, common: Com
     passphrase_file
         File with the passphrase of the CA key, if it is locked; - is standard input. Without it you are asked.
     """
-    given = None if passphrase_file is None else ask.read_secret(passphrase_file, option="--passphrase-file")
 
     async def begin(client: Client) -> dict[str, Any]:
-        body = {"passphrase": await follow.passphrase(client, given)}
+        body = {"passphrase": await follow.passphrase(client, passphrase_file)}
         return dict(await client.post("tasks", task, "retry", body=body))
 
     return await follow.task(common, begin)
@@ -101,9 +100,8 @@ async def resume(*, passphrase_file: SecretFile = None, common: Common = NO_OPTI
     passphrase_file
         File with the passphrase of the CA key, if it is locked; - is standard input. Without it you are asked.
     """
-    given = None if passphrase_file is None else ask.read_secret(passphrase_file, option="--passphrase-file")
     async with connected(common.directory) as client:
-        body = {"passphrase": await follow.passphrase(client, given)}
+        body = {"passphrase": await follow.passphrase(client, passphrase_file)}
         unfinished = await client.post("tasks", "resume", body=body)
         if unfinished:
             return await follow.several(client, unfinished, common)
