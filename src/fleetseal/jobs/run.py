@@ -23,6 +23,7 @@ from fleetseal.core.errors import (
     ProtocolViolation,
     Rejected,
     StandDown,
+    StoreError,
 )
 from fleetseal.core.model import JobId, JobStatus
 from fleetseal.core.runtime import Clock
@@ -179,7 +180,8 @@ class Run:
         self._failpoint("unwind:recorded")
 
     async def unwind(self, execute: Callable[[Undo], Awaitable[str]]) -> tuple[str, ...]:
-        """Every recorded undo was run, last-first. Returns what could not be put back, for people."""
+        """Every recorded undo was run, last-first. Returns what could not be put back, for people. Raises StandDown,
+        and StoreError: a later run goes on with the rest."""
         left: list[str] = []
         for name, step in reversed(list(self._steps.items())):
             if step.undo is None or step.state == "undone":
@@ -187,7 +189,7 @@ class Run:
             self._failpoint(f"{name}:before-undo")
             try:
                 detail = await execute(step.undo)
-            except StandDown:
+            except (StandDown, StoreError):
                 raise
             except FleetsealError as error:
                 left.append(error.message)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fleetseal.core.errors import DeviceError, TrustFailure
+from fleetseal.core.errors import AuthenticationFailed, DeviceError, TrustFailure
 from fleetseal.core.model import Device, Selection
 from fleetseal.devices.driver import Connection, Connector
 from fleetseal.operations import listing
-from fleetseal.operations.contact import usable_login
+from fleetseal.operations.contact import note_refusal, usable_login
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import describe_offset
 from fleetseal.operations.services import Services
@@ -52,6 +52,9 @@ class _Clocks:
                 trust = await peer_trust(self.services, tx, device, sight)
             async with self.connector.open(device.endpoint, trust, login, serial=device.serial) as connection:
                 return await self._through(device, connection)
+        except AuthenticationFailed as error:
+            await note_refusal(self.services, device)
+            return _row(device, "failed", None, error.message)
         except (DeviceError, TrustFailure) as error:
             return _row(device, "failed", None, error.message)
 

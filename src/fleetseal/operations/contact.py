@@ -94,6 +94,12 @@ async def usable_login(services: Services, tx: Transaction, device: Device) -> L
     return login
 
 
+async def note_refusal(services: Services, device: Device) -> None:
+    """The login that `device` had is not sent again until it is changed."""
+    async with services.database.transaction() as tx:
+        await inventory.change(tx, device.id, password_refused_version=device.password_version)
+
+
 def names_itself(sight: Sight) -> bool:
     """Whether this is a device of a maker we know, supported or not."""
     return sight.serial is not None or sight.facts is not None or sight.unsupported_reason not in (None, NOT_AXIS)

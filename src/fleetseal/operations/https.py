@@ -351,6 +351,7 @@ async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> bo
         chain_sent=None,
         last_seen=now,
     )
+    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.alarm_object)
     await audit.record(
         tx,
         now=now,

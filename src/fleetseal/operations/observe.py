@@ -2,6 +2,7 @@
 
 import ipaddress
 from datetime import timedelta
+from itertools import count
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import FleetsealError, TlsTooOld, Unreachable
@@ -79,7 +80,7 @@ async def plan_enable(
         ),
         current=None if record is None else _current(record),
         named=named,
-        new_alias=Alias(f"fleetseal-{instance or 'new'}-{job_id or 0}"),
+        new_alias=_unused(f"fleetseal-{instance or 'new'}-{job_id or 0}", entries),
         key_origin=_key_origin(settings, learned),
         now=now,
     )
@@ -88,6 +89,13 @@ async def plan_enable(
             issuing.require_openable(services, authority.record)
         return await _with_way_back(connector, device, login, settings, decided)
     return decided
+
+
+def _unused(name: str, entries: tuple[Installed, ...]) -> Alias:
+    """This name, or with a number the first that no entry has: after the restore of a backup jobs have the numbers of
+    forgotten ones, whose entries are not theirs."""
+    names = (Alias(name if number == 1 else f"{name}.{number}") for number in count(1))
+    return next(alias for alias in names if not any(f"{entry.alias}-".startswith(f"{alias}-") for entry in entries))
 
 
 async def _with_way_back(connector: Connector, device: Device, login: Login, settings: Settings, go: Go) -> Plan:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from fleetseal.core.config import Settings
-from fleetseal.core.errors import FleetsealError, IdentityMismatch, NotSupported
+from fleetseal.core.errors import AuthenticationFailed, FleetsealError, IdentityMismatch, NotSupported
 from fleetseal.core.model import Device, EnableWish, Selection, Support
 from fleetseal.core.runtime import side_by_side
 from fleetseal.operations import listing, observe
-from fleetseal.operations.contact import usable_login
+from fleetseal.operations.contact import note_refusal, usable_login
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Go, Plan, Refused, Skipped, Unchanged
 from fleetseal.operations.services import Services
@@ -48,7 +48,13 @@ async def _plan(services: Services, settings: Settings, device: Device, wish: En
     async with services.database.reading() as tx:
         login = await usable_login(services, tx, device)
     connector = services.connect(settings)
-    return await observe.plan_enable(services, settings, connector, device, login, wish=wish, named=named, job_id=None)
+    try:
+        return await observe.plan_enable(
+            services, settings, connector, device, login, wish=wish, named=named, job_id=None
+        )
+    except AuthenticationFailed:
+        await note_refusal(services, device)
+        raise
 
 
 def _in_words(plan: Plan, *, named: bool) -> tuple[str, str]:

@@ -16,9 +16,9 @@ from fleetseal.core.errors import (
     StandDown,
     StoreError,
 )
-from fleetseal.core.model import DeviceId, JobId, JobStatus, TaskAction
+from fleetseal.core.model import JobId, JobStatus, TaskAction
 from fleetseal.jobs import retry
-from fleetseal.jobs.run import CONFIRMING, Cancelled, Run
+from fleetseal.jobs.run import CONFIRMING, Cancelled, Run, Undo
 from fleetseal.operations import contact, https, issuing, states
 from fleetseal.operations import settings as current_settings
 from fleetseal.operations.https import Ended
@@ -61,7 +61,11 @@ async def _proceed(services: Services, run: Run) -> None:
     if run.job.unwinding is not None:
         await _unwind(work)
         return
-    await _PROCEDURES[task.action](work)
+    try:
+        await _PROCEDURES[task.action](work)
+    except AuthenticationFailed:
+        await contact.note_refusal(services, work.device)  # before the undos: they would send it again
+        raise
 
 
 _PROCEDURES: dict[TaskAction, Callable[[Work], Awaitable[None]]] = {
@@ -171,7 +175,7 @@ async def _unwind(work: Work) -> None:
     visible = any(
         (step := run.step(name)) is not None and step.undo for name in ("open-http", "bind", "temporary-bind", "policy")
     )
-    left = await run.unwind(partial(execute_undo, work))
+    left = await run.unwind(_undoing(work))
     reason = run.job.unwinding or ""
     cancelled = run.job.error_code == Cancelled.code
     status = JobStatus.CANCELLED if cancelled else JobStatus.ROLLED_BACK if visible else JobStatus.FAILED
@@ -182,9 +186,31 @@ async def _unwind(work: Work) -> None:
         harmed=bool(left),
         also=partial(_close_books, work, left),
     )
-    await _note_refusal(work.services, work.device.id, run.job.error_code, work.device.password_version)
     if visible or left:
-        await contact.refresh_device(work.services, work.device.id)
+        await _look_again(work.services, run)
+
+
+def _undoing(work: Work) -> Callable[[Undo], Awaitable[str]]:
+    """As `execute_undo`. What nobody foresaw fails one undo, not the run; a login that one undo saw refused is not sent
+    by the next."""
+    refused: AuthenticationFailed | None = None
+
+    async def undo(what: Undo) -> str:
+        nonlocal refused
+        if refused is not None:
+            raise refused
+        try:
+            return await execute_undo(work, what)
+        except AuthenticationFailed as error:
+            refused = error
+            await contact.note_refusal(work.services, work.device)
+            raise
+        except FleetsealError:
+            raise
+        except Exception as error:
+            raise await _unforeseen(work.services, error) from error
+
+    return undo
 
 
 def _outcome(reason: str, *, touched: bool, visible: bool, left: tuple[str, ...], cancelled: bool) -> str:
@@ -228,10 +254,16 @@ async def _end_untouched(services: Services, run: Run, error: FleetsealError) ->
             )
 
     await run.end(JobStatus.FAILED, description, error_code=error.code, harmed=bool(left), also=also)
+    if left:
+        await _look_again(services, run)
 
 
-async def _note_refusal(services: Services, device_id: DeviceId, code: str | None, password_version: int) -> None:
-    """A refused login is not sent again until it changes."""
-    if code == AuthenticationFailed.code:
-        async with services.database.transaction() as tx:
-            await inventory.change(tx, device_id, password_refused_version=password_version)
+async def _look_again(services: Services, run: Run) -> None:
+    """The row says what the device shows now: what was left there may be a certificate of ours, which proves it. The
+    outcome is recorded and stands."""
+    try:
+        await contact.refresh_device(services, run.job.device_id)
+    except FleetsealError:
+        raise
+    except Exception as error:
+        await _unforeseen(services, error)

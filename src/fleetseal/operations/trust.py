@@ -31,7 +31,8 @@ from fleetseal.pki import chain
 from fleetseal.store import audit, inventory
 from fleetseal.store.database import Transaction
 
-_LINEAGE_STATES: Final = ("issued", "installed", "superseded")
+_LINEAGE_STATES: Final = ("issued", "installed", "superseded", "abandoned")
+"""Abandoned ones too, where they were signed: a device whose job could not be undone may go on serving its leaf."""
 
 
 async def peer_trust(services: Services, tx: Transaction, device: Device, sight: Sight | None = None) -> PeerTrust:
