@@ -1,0 +1,294 @@
+"""The command line on virtual devices, in one process: what is wrong with a device is a sentence and an exit code; many
+devices at once; a task that is cancelled, tried again, or interrupted."""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from fleetseal.cli.main import run
+from fleetseal.core.config import environment
+from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
+
+T = TypeVar("T")
+
+
+class Devices:
+    """A fleet whose event loop runs in a thread of its own, beside that of the command line."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.fleet = Fleet()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+
+    def __enter__(self) -> "Devices":
+        self._thread.start()
+        self.do(self.fleet.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.do(self.fleet.__aexit__(None, None, None))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    def add(self, *specs: str | DeviceSpec) -> list[SimulatedDevice]:
+        return self.do(self.fleet.add_all(specs))
+
+
+class Line:
+    """The command line on one data directory."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], fleet: Fleet) -> None:
+        self.data = folder / "data"
+        self._folder = folder
+        self._capsys = capsys
+        (folder / "roots.pem").write_bytes(fleet.maker.roots_pem)
+        (folder / "password").write_text("simulated")
+        (folder / "passphrase").write_text("x")
+
+    def __call__(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        """What one command says on both streams; it ends with `code`."""
+        ended = run([*arguments, "--data", str(self.data)])
+        said = self._capsys.readouterr()
+        assert ended == code, said.out + said.err
+        assert "Traceback" not in said.err
+        return said.out, said.err
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", code=code)[0])
+
+    def prepare(self) -> None:
+        """A CA, and settings for tests."""
+        self("settings", "set", "devices.maker-roots", str(self._folder / "roots.pem"))
+        self("settings", "set", "https.soak-seconds", "0")
+        self("settings", "set", "https.verify-seconds", "5")
+        passphrase = str(self._folder / "passphrase")
+        self("ca", "create", "--name", "Site", "--key-type", "ec", "--passphrase-file", passphrase)
+
+    def add(self, device: SimulatedDevice, *, password: str = "simulated", code: int = 0) -> dict[str, Any]:
+        (self._folder / "typed").write_text(password)
+        ports = ("--http-port", str(device.http_port), "--https-port", str(device.https_port))
+        login = ("--username", device.username, "--password-file", str(self._folder / "typed"))
+        added = self.json("device", "add", device.address, *ports, *login, code=code)
+        assert len(added) == 1
+        return dict(added[0])
+
+
+@pytest.fixture
+def devices() -> Iterator[Devices]:
+    with Devices() as running:
+        yield running
+
+
+@pytest.fixture
+def line(tmp_path: Path, capsys: pytest.CaptureFixture[str], devices: Devices) -> Iterator[Line]:
+    yield Line(tmp_path, capsys, devices.fleet)
+    logging.getLogger("dbos").handlers.clear()  # they write to a stream that ends with this test
+
+
+def test_an_unknown_device_is_not_found(line: Line) -> None:
+    for command in (
+        ("device", "show", "B8A44F000000"),
+        ("device", "refresh", "B8A44F000000"),
+        ("https", "enable", "B8A44F000000"),
+        ("https", "disable", "192.0.2.7"),
+        ("device", "remove", "no-such-host", "--yes"),
+    ):
+        out, err = line(*command, code=3)
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert command[2] in err
+
+
+def test_a_wrong_port_and_what_is_not_a_camera(line: Line, devices: Devices) -> None:
+    (camera,) = devices.add(DeviceSpec("12.11", faults={"unreachable": True}))
+    (failed,) = line.json("device", "add", f"{camera.address}:{camera.http_port}", code=1)
+    assert (failed["result"], failed["device"]) == ("failed", None)
+    assert "answers neither HTTPS nor HTTP" in failed["message"]
+
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 18\r\nConnection: close\r\n\r\n"
+        writer.write(head + b"<html>Hello</html>")
+        await writer.drain()
+        writer.close()
+
+    server = devices.do(asyncio.start_server(page, "127.0.0.1", 0))
+    try:
+        out, err = line("device", "add", f"127.0.0.1:{server.sockets[0].getsockname()[1]}", code=1)
+    finally:
+        devices.loop.call_soon_threadsafe(server.close)
+    assert "not an Axis device" in out + err
+    assert line.json("device", "list") == []
+
+
+def test_a_wrong_password_is_sent_once_whatever_is_asked_for(line: Line, devices: Devices) -> None:
+    line.prepare()
+    (camera,) = devices.add("9.10")
+    added = line.add(camera, password="wrong", code=0)
+    assert added["result"] == "added"
+    assert added["message"].startswith("Wrong credentials: ")
+    logins = [record for record in camera.requests if record.credential_bytes]
+    assert len(logins) == 1
+    line("device", "refresh", "--all", code=1)
+    line("device", "clock", camera.serial, code=1)
+    for named in (["--all"], [camera.serial]):
+        outcome = line.json("https", "enable", *named, code=1)["devices"][0]
+        assert (outcome["status"], outcome["error"]) == ("Failed", "authentication-failed")
+        assert "not sent again until it is changed" in outcome["description"]
+    line("task", "retry", "1", code=1)
+    assert [record for record in camera.requests if record.credential_bytes] == logins
+    assert dict(camera.effects) == {}
+    (row,) = line.json("device", "list")
+    assert (row["status"], row["https"]) == ("Wrong credentials", "Unknown")
+
+
+@pytest.mark.parametrize(
+    ("spec", "https", "status", "sentence"),
+    [
+        (DeviceSpec("5.51"), "Unsupported firmware", "OK", "Unsupported firmware: "),
+        (DeviceSpec("t85"), "Unsupported device", "OK", "Unsupported device: "),
+        (DeviceSpec("12.11", setup_done=False), "Unknown", "Setup needed", "factory state"),
+    ],
+    ids=["firmware", "switch", "factory-state"],
+)
+def test_what_cannot_be_enabled_gets_a_row_and_no_write(
+    line: Line, devices: Devices, spec: DeviceSpec, https: str, status: str, sentence: str
+) -> None:
+    line.prepare()
+    (camera,) = devices.add(spec)
+    assert line.add(camera)["result"] == "added"
+    (row,) = line.json("device", "list")
+    assert (row["https"], row["status"]) == (https, status)
+    sent = camera.credential_bytes
+    met = line.json("https", "enable", "--all", code=1 if status == "Setup needed" else 0)["devices"][0]
+    assert met["status"] == ("Failed" if status == "Setup needed" else "Skipped"), met
+    named = line.json("https", "enable", str(row["id"]), code=1)["devices"][0]
+    assert named["status"] == "Failed"
+    assert sentence in named["description"]
+    assert (dict(camera.effects), camera.credential_bytes) == ({}, sent)
+
+
+@pytest.mark.timeout(300)
+def test_thirty_devices_in_one_run(line: Line, devices: Devices) -> None:
+    """`--all` and `--filter`, each device its own job; one line of progress for every 5 %."""
+    line.prepare()
+    line("settings", "set", "https.verify-seconds", "120")  # thirty cameras in one process answer slowly
+    cameras = devices.add(*(["12.11"] * 18), *(["9.10"] * 6), *(["10.12"] * 6))
+    targets = [f"{camera.address}:{camera.http_port}" for camera in cameras]
+    login = ("--username", "root", "--password-file", str(line.data.parent / "password"))
+    added = line.json("device", "add", *targets, *login)
+    assert [one["result"] for one in added] == ["added"] * 30
+    part = line.json("https", "enable", "--filter", "firmware:<10.0")
+    assert [one["status"] for one in part["devices"]] == ["Finished"] * 6
+    out, err = line("https", "enable", "--all")
+    assert out.startswith("Enable HTTPS successful on all devices\n")
+    assert (out.count(" Finished "), out.count(" Unchanged ")) == (24, 6)
+    percents = [int(told.split()[2]) for told in err.splitlines() if told.startswith("Enable HTTPS: ")]
+    assert percents == sorted(set(percents))
+    assert percents[-1] == 100
+    assert all(percent % 5 == 0 for percent in percents)
+    rows = line.json("device", "list")
+    assert {(row["status"], row["https"], row["trust"]) for row in rows} == {("OK", "Enabled", "verified")}
+    assert len({row["certificate"]["serial"] for row in rows}) == 30
+    assert {camera.effects["create_key"] for camera in cameras} == {1}
+
+
+def begun(line: Line, *arguments: str) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fleetseal", *arguments, "--data", str(line.data)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")},
+    )
+
+
+def ended(command: subprocess.Popen[str]) -> tuple[int, str, str]:
+    try:
+        out, err = command.communicate(timeout=90)
+    finally:
+        command.kill()
+    assert "Traceback" not in err
+    return command.returncode, out, err
+
+
+def until(found: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(600):
+        if found():
+            return
+        waiting.wait(0.05)
+    raise AssertionError("it did not happen")
+
+
+@pytest.mark.timeout(200)
+def test_a_task_is_cancelled_in_the_middle_and_tried_again(line: Line, devices: Devices) -> None:
+    """The device in work is put back, the one that waits is not begun; `retry` takes both."""
+    line.prepare()
+    line("settings", "set", "jobs.concurrency", "1")
+    cameras = devices.add(*[DeviceSpec("12.11", faults={"keygen_seconds": 4.0})] * 2)
+    for camera in cameras:
+        line.add(camera)
+    before = [(camera.aliases, camera.authority_aliases, camera.web) for camera in cameras]
+    command = begun(line, "https", "enable", "--all")
+    until(lambda: any(camera.effects.get("create_key") for camera in cameras))
+    line("task", "cancel", "1")
+    code, out, _ = ended(command)
+    assert code == 0, "to be cancelled is no failure"
+    assert "Enable HTTPS cancelled on 2 of 2 devices" in out
+    shown = line.json("task", "show", "1")
+    assert shown["state"] == "Cancelled"
+    assert sorted(one["description"] for one in shown["devices"]) == [
+        "Cancelled before it began.",
+        "Cancelled: the device is as it was before.",
+    ]
+    assert [(camera.aliases, camera.authority_aliases, camera.web) for camera in cameras] == before
+    for camera in cameras:
+        devices.do(camera.trouble(keygen_seconds=0.0))
+    again = line.json("task", "retry", "1")
+    assert [one["status"] for one in again["devices"]] == ["Finished"] * 2
+
+
+@pytest.mark.timeout(200)
+def test_two_commands_at_once_share_the_work(line: Line, devices: Devices) -> None:
+    """One owns the data directory, the other is served by it; whoever ends first, both come to their end."""
+    line.prepare()
+    cameras = devices.add("12.11", "9.10")
+    for camera in cameras:
+        line.add(camera)
+    commands = [begun(line, "https", "enable", camera.serial) for camera in cameras]
+    for code, out, err in [ended(command) for command in commands]:
+        assert code == 0, (out, err)
+        assert out.startswith("Enable HTTPS successful on all devices")
+    assert {row["trust"] for row in line.json("device", "list")} == {"verified"}
+    assert [one["state"] for one in line.json("task", "list")] == ["Finished"] * 2
+
+
+@pytest.mark.timeout(200)
+def test_a_device_at_work_is_busy_for_others(line: Line, devices: Devices) -> None:
+    line.prepare()
+    (camera,) = devices.add(DeviceSpec("12.11", faults={"keygen_seconds": 4.0}))
+    line.add(camera)
+    command = begun(line, "https", "enable", camera.serial)
+    until(lambda: bool(camera.effects.get("create_key")))
+    assert line.json("device", "list")[0]["status"] == "Busy"
+    (named,) = line.json("https", "enable", camera.serial, code=1)["devices"]
+    assert (named["status"], named["description"]) == ("Failed", "Busy: task 1 is at work on it.")
+    (met,) = line.json("https", "enable", "--all")["devices"]
+    assert met["status"] == "Skipped"
+    assert "Task 1 is at work" in line("device", "remove", camera.serial, "--yes", code=2)[1]
+    assert ended(command)[0] == 0
+    assert line.json("device", "list")[0]["status"] == "OK"
