@@ -8,6 +8,9 @@ from cryptography.exceptions import InvalidSignature
 
 from fleetseal.sim.certificates import PrivateKey, same_key
 
+_KEY_LIMIT, _AUTHORITY_LIMIT = 20, 60
+"""Entries, as device-api 19.3 proposes (inferred)."""
+
 
 class Reason(Enum):
     """Why the device says no; each interface has its own words for it."""
@@ -42,12 +45,10 @@ class Entry:
 
 
 class CertificateStore:
-    """Entries in the order they came. Limits as device-api 19.3 proposes (inferred)."""
+    """Entries in the order they came."""
 
-    def __init__(self, *, key_limit: int = 20, authority_limit: int = 60) -> None:
+    def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._key_limit = key_limit
-        self._authority_limit = authority_limit
 
     def __contains__(self, alias: str) -> bool:
         return alias in self._entries
@@ -73,7 +74,7 @@ class CertificateStore:
             raise Refusal(Reason.INVALID, "alias: 1 to 128 characters")
         if alias in self._entries:
             raise Refusal(Reason.EXISTS, f"the alias {alias!r} exists already")
-        kind, limit = (self.keys, self._key_limit) if key else (self.authorities, self._authority_limit)
+        kind, limit = (self.keys, _KEY_LIMIT) if key else (self.authorities, _AUTHORITY_LIMIT)
         if full or len(kind) >= limit:
             raise Refusal(Reason.FULL, "the certificate store is full")
 

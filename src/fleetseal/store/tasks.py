@@ -114,9 +114,9 @@ async def get_task(tx: Transaction, task_id: TaskId) -> TaskRecord:
     return _task(row)
 
 
-async def list_tasks(tx: Transaction, *, limit: int = 200) -> tuple[TaskRecord, ...]:
-    """The newest first."""
-    rows = await tx.execute(select(task).order_by(task.c.id.desc()).limit(limit))
+async def list_tasks(tx: Transaction) -> tuple[TaskRecord, ...]:
+    """All, the newest first."""
+    rows = await tx.execute(select(task).order_by(task.c.id.desc()))
     return tuple(_task(row) for row in rows)
 
 
