@@ -39,12 +39,8 @@ async def enable(work: Work) -> None:
     plan = await _plan(work)
     if work.run.recorded("record") is None:
         if work.run.recorded("verify") is None:
-            enrolled = await _install_and_bind(work, plan)
-            await _verify(work, "verify", enrolled, plan)
-            await _soak(work, work.settings.https_soak_seconds)
-            return
-        if work.run.recorded("verify-again") is None and (left := _soak_left(work)) > 0:
-            await _soak(work, left)
+            await _verify(work, "verify", await _install_and_bind(work, plan), plan)
+        if work.run.recorded("verify-again") is None and await _soaks(work):
             return
         enrolled = await enrolment.current(work, plan)
         await _verify(work, "verify-again", enrolled, plan)
@@ -249,16 +245,15 @@ async def _verify(work: Work, name: str, enrolled: Enrolled, plan: Go) -> None:
     )
 
 
-async def _soak(work: Work, seconds: float) -> None:
-    await work.wait(seconds, f"HTTPS works; a second look follows after {seconds:.0f} s.")
-
-
-def _soak_left(work: Work) -> float:
-    """Seconds until the second look may be taken; none where the clock was set back since the first."""
-    first = work.run.step("verify")
+async def _soaks(work: Work) -> bool:
+    """Whether the run ends here, and the second look follows later; it follows now where the clock went back."""
+    first, soak = work.run.step("verify"), work.settings.https_soak_seconds
     assert first is not None
     elapsed = (work.services.clock.now() - first.at).total_seconds()
-    return work.settings.https_soak_seconds - elapsed if elapsed >= 0 else 0.0
+    if not 0 <= elapsed < soak:
+        return False
+    await work.wait(soak - elapsed, f"HTTPS works; a second look follows after {soak} s.")
+    return True
 
 
 async def _until_verified(work: Work, check: Callable[[], Awaitable[Verification]]) -> Verification:
