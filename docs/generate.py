@@ -32,7 +32,6 @@ WITHOUT_A_CLASS = {
     "foreign-certificate": "The device serves a valid certificate of another issuer, and replacing it was not asked.",
     "no-way-back": "If HTTPS failed on this device, nobody could reach it; it was not changed (`https.escape-route`).",
     "clock-is-wrong": "By the device's clock the new certificate would not be valid (DEV-CLOCK).",
-    "internal": "The API met something that nobody foresaw; the incident id finds it in the log.",
 }
 """Codes that are no class: outcomes of a plan, and the API's answer to a defect."""
 

@@ -96,7 +96,7 @@ async def test_what_nobody_foresaw_gets_an_incident_id_and_no_detail(
     application.api.add_api_route("/api/v1/broken", broken)
     answer = await api.get("/api/v1/broken")
     assert answer.status_code == 500
-    assert answer.json()["code"] == "internal"
+    assert answer.json()["code"] == "internal-error"
     assert "hunter2-canary" not in answer.text
     incident = answer.json()["detail"].split("incident ")[1].split(",")[0]
     assert incident in caplog.text

@@ -108,5 +108,5 @@ def _problem(answer: httpx.Response) -> Problem:
         return Problem(str(problem["detail"]), str(problem["code"]))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         return Problem(
-            f"The server answered in a way that is not understood (status {answer.status_code}).", "internal"
+            f"The server answered in a way that is not understood (status {answer.status_code}).", "internal-error"
         )

@@ -54,16 +54,16 @@ class _Lines:
         sys.stdout.flush()
 
     def update(self, result: Mapping[str, Any]) -> None:
-        for device in result["devices"]:
-            for step in device["steps"]:
-                seen = (device["mac"], step["name"], step["state"])
-                if seen in self._seen or step["state"] == "begun":
-                    continue
-                self._seen.add(seen)
-                if step["state"] == "done" and step["name"] not in _TOLD:
-                    continue
-                what = step["name"] if step["state"] == "done" else f"{step['name']} {step['state']}"
-                output.say(f"   {device['mac']}  {self._firmware[device['mac']]:<20} {what:<16} {step['detail']}")
+        steps = [(step, device["mac"]) for device in result["devices"] for step in device["steps"]]
+        for step, mac in sorted(steps, key=lambda one: one[0]["at"]):
+            seen = (mac, step["name"], step["state"])
+            if seen in self._seen or step["state"] == "begun":
+                continue
+            self._seen.add(seen)
+            if step["state"] == "done" and step["name"] not in _TOLD:
+                continue
+            what = step["name"] if step["state"] == "done" else f"{step['name']} {step['state']}"
+            output.say(f"   {mac}  {self._firmware[mac]:<20} {what:<16} {step['detail']}")
         sys.stdout.flush()
 
 

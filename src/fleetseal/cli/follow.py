@@ -138,9 +138,7 @@ def _interrupts(progress: Progress) -> Iterator[list[int]]:
 
 
 async def _renewal(client: Client, result: Task) -> str | None:
-    """When nothing here will renew: until when the certificates are valid."""
-    if (await client.get("server"))["serving"] and (await client.get("settings", "renewal.automatic"))["value"]:
-        return None
+    """Until when the certificates are valid: nothing here renews them by itself yet, a running server neither."""
     macs = {one["mac"] for one in result["devices"] if one["status"] in ("Finished", "Unchanged")}
     ends = [
         one["certificate"]["not_after"]
@@ -149,6 +147,8 @@ async def _renewal(client: Client, result: Task) -> str | None:
     ]
     if not ends:
         return None
+    if (await client.get("server"))["serving"]:
+        return f'Valid until {min(ends)[:10]}. Nothing renews them yet: run "fleetseal https enable --all" before then.'
     return (
         f'Valid until {min(ends)[:10]}. Nothing renews them unless "fleetseal serve", or "fleetseal nightly" once a '
         "day, runs on this data."

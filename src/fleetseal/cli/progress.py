@@ -23,7 +23,7 @@ class Progress:
         self.close()
 
     def show(self, now: dict[str, Any]) -> None:
-        """`now`: `total`, `done`, `failed` and `action`."""
+        """`now`: `total`, `done`, `failed`, `action` and `note`."""
         if sys.stderr.isatty():
             self._draw(now)
             return
@@ -44,13 +44,19 @@ class Progress:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+            )
             self._bar = Bar(*columns, console=Console(file=sys.stderr), transient=True)
-            self._row = self._bar.add_task("", total=now["total"])
+            self._row = self._bar.add_task("", total=now["total"], note="")
             self._bar.start()
         assert self._row is not None
         failed = f", {now['failed']} failed" if now["failed"] else ""
-        self._bar.update(self._row, completed=now["done"], description=f"{now['action']}{failed}")
+        self._bar.update(self._row, completed=now["done"], description=f"{now['action']}{failed}", note=now["note"])
 
     def _text(self, now: dict[str, Any]) -> str:
         failed = f", {now['failed']} failed" if now["failed"] else ""

@@ -1,6 +1,6 @@
 """Tasks: what a person asked for, on one or many devices; and what became of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -122,11 +122,13 @@ async def show(services: Services, task_id: TaskId, *, working: bool) -> dict[st
 
 
 async def progress(services: Services, task_id: TaskId, *, working: bool) -> dict[str, Any]:
-    """How far it is: `{"id","action","state","total","done","failed","in_work"}`; `in_work` devices were begun and have
-    no outcome yet."""
+    """How far it is: `{"id","action","state","total","done","failed","in_work","note"}`.
+
+    `in_work` devices were begun and have no outcome yet; `note` says what those wait for.
+    """
     async with services.database.reading() as tx:
         task, counts = await tasks.get_task(tx, task_id), (await tasks.job_counts(tx)).get(task_id, {})
-        active = await tasks.active_jobs(tx)
+        active = [job for job in await tasks.active_jobs(tx) if job.task_id == task_id]
     return {
         "id": task.id,
         "action": task.action,
@@ -134,8 +136,17 @@ async def progress(services: Services, task_id: TaskId, *, working: bool) -> dic
         "total": sum(counts.values()),
         "done": _ended(counts),
         "failed": sum(counts.get(status, 0) for status in _FAILED),
-        "in_work": sum(job.task_id == task_id and job.run_number > 0 for job in active),
+        "in_work": sum(job.run_number > 0 for job in active),
+        "note": _note(active),
     }
+
+
+def _note(active: Sequence[JobRecord]) -> str:
+    """What the devices that wait, wait for; empty when none does."""
+    waiting = [job for job in active if job.run_number > 0 and job.status is JobStatus.WAITING]
+    if len(waiting) == 1:
+        return waiting[0].description
+    return f"{len(waiting)} devices wait for their next look" if waiting else ""
 
 
 async def list_(services: Services, *, working: bool) -> list[dict[str, Any]]:
