@@ -46,3 +46,13 @@ def test_pauses_grow_and_end_within_the_patience() -> None:
 def test_a_failure_long_after_the_first_gives_up() -> None:
     late = NOW + PATIENCE + timedelta(seconds=1)
     assert decide(errors.Unreachable("x"), attempt=0, first_failure=NOW, now=late, jitter=0.0) == GiveUp()
+
+
+def test_a_clock_set_back_makes_no_endless_ladder() -> None:
+    """JOB-ENDS: tries are counted, too."""
+    back = NOW - timedelta(days=1)
+    decisions = [
+        decide(errors.Unreachable("x"), attempt=attempt, first_failure=NOW, now=back, jitter=0.0)
+        for attempt in range(9)
+    ]
+    assert [isinstance(decision, RetryAt) for decision in decisions] == [True] * 5 + [False] * 4

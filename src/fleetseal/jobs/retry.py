@@ -28,8 +28,8 @@ def decide(
 
     Only transient failures repeat; no pause ends later than PATIENCE after the first failure.
     """
-    if error.disposition is not Disposition.RETRY:
+    if error.disposition is not Disposition.RETRY or attempt >= len(_PAUSES):  # the clock may have been set back
         return GiveUp()
-    pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+    pause = _PAUSES[attempt]
     at = now + timedelta(seconds=pause * (1 + jitter / 2))
     return RetryAt(at) if at <= first_failure + PATIENCE else GiveUp()

@@ -191,9 +191,14 @@ async def unlock(services: Services, *, actor: str, passphrase: Secret) -> dict[
     Raises NotFound when there is no such key, Locked when the passphrase is wrong.
     """
     record = await _under_passphrase(services)
-    await asyncio.to_thread(services.vault.unlock, issuing.key_file(record), passphrase)
-    async with services.database.transaction() as tx:
-        await audit.record(tx, now=services.clock.now(), actor=actor, action="CA unlocked", object=record.name)
+    file = issuing.key_file(record)
+    await asyncio.to_thread(services.vault.unlock, file, passphrase)
+    try:
+        async with services.database.transaction() as tx:
+            await audit.record(tx, now=services.clock.now(), actor=actor, action="CA unlocked", object=record.name)
+    except BaseException:
+        services.vault.lock(file)  # AUD-FAILS-CLOSED
+        raise
     return await show(services)
 
 

@@ -16,7 +16,7 @@ from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
 from fleetseal.pki import names
-from fleetseal.store import audit, inventory
+from fleetseal.store import alarms, audit, inventory
 from fleetseal.store.database import Transaction
 
 DEFAULT_SITE = "default"
@@ -141,6 +141,7 @@ async def remove(services: Services, *, actor: str, references: Sequence[str]) -
             if device.id in busy:
                 raise Conflict(f"Task {busy[device.id]} is at work on {device.label}. Wait, or cancel it first.")
             await inventory.remove(tx, device.id)
+            await alarms.close_alarm(tx, now=now, cause="needs-hands", object=device.label)
             await audit.record(
                 tx,
                 now=now,
