@@ -13,6 +13,7 @@ import pytest
 from docs import generate
 from fleetseal.cli.main import build
 from fleetseal.core import config
+from fleetseal.operations.run_job import Unforeseen
 from fleetseal.sim.profiles import PROFILES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -79,7 +80,7 @@ def test_every_code_without_a_class_is_known() -> None:
         and isinstance(node.args[1], ast.Constant)
     }
     answered = set(re.findall(r'_problem\(500, "([a-z-]+)"', (SOURCE / "web" / "problems.py").read_text()))
-    assert planned | answered == set(generate.WITHOUT_A_CLASS)
+    assert planned | answered - {Unforeseen.code} == set(generate.WITHOUT_A_CLASS)
     assert planned
     assert answered
 

@@ -16,6 +16,7 @@ from fleetseal.core.errors import (
     Rejected,
     SetupNeeded,
     TrustFailure,
+    Unreachable,
 )
 from fleetseal.core.model import (
     CertificateSource,
@@ -29,6 +30,7 @@ from fleetseal.core.model import (
     Plaintext,
     Served,
     Support,
+    TrustLevel,
 )
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
@@ -84,14 +86,39 @@ async def usable_login(services: Services, tx: Transaction, device: Device) -> L
     login = await inventory.login(tx, services.sealer, device.id)
     if login is None:
         raise CredentialsNeeded(
-            "It asks for a login, and none is stored: fleetseal device set DEVICE --username USER. "
-            "It was not contacted."
+            "It asks for a login and none is stored. Give one: "
+            "fleetseal device set DEVICE --username USER --password-file FILE. It was not contacted."
         )
     if device.login_refused:
         raise AuthenticationFailed(
-            "It refused the stored login, which is not sent again until it is changed. It was not contacted."
+            "It refused the stored login, which is not sent again until it is changed: "
+            "fleetseal device set DEVICE --username USER --password-file FILE. It was not contacted."
         )
     return login
+
+
+async def ready(services: Services, device_id: DeviceId) -> tuple[Device, Login]:
+    """The device and its login, when work on it may begin. One that was not fit when last seen is looked at again.
+
+    Raises what stands against it: NotSupported, IdentityMismatch, SetupNeeded, TrustFailure, Unreachable, and as
+    `usable_login`.
+    """
+    async with services.database.reading() as tx:
+        device = await inventory.get(tx, device_id)
+    if device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE:
+        device = await refresh_device(services, device_id)
+    if device.support is not Support.SUPPORTED:
+        raise NotSupported(device.support_reason)
+    if device.identity_problem is not None:
+        raise IdentityMismatch(device.identity_problem)
+    if device.needs_setup:
+        raise SetupNeeded("It is in factory state: it has no administrator yet. Set one up on it. No login was sent.")
+    if device.trust_problem is not None:
+        raise TrustFailure(device.trust_problem)
+    if device.trust_level is TrustLevel.NONE and not device.reachable:
+        raise Unreachable(device.unreachable_reason)
+    async with services.database.reading() as tx:
+        return device, await usable_login(services, tx, device)
 
 
 async def note_refusal(services: Services, device: Device) -> None:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from fleetseal.core.config import Settings
-from fleetseal.core.errors import AuthenticationFailed, FleetsealError, IdentityMismatch, NotSupported
-from fleetseal.core.model import Device, EnableWish, Selection, Support
+from fleetseal.core.errors import AuthenticationFailed, FleetsealError
+from fleetseal.core.model import Device, EnableWish, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.operations import listing, observe
-from fleetseal.operations.contact import note_refusal, usable_login
+from fleetseal.operations.contact import note_refusal, ready
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Go, Plan, Refused, Skipped, Unchanged
 from fleetseal.operations.services import Services
@@ -41,12 +41,7 @@ async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]
 
 
 async def _plan(services: Services, settings: Settings, device: Device, wish: EnableWish, named: bool) -> Plan:
-    if device.support is not Support.SUPPORTED:
-        raise NotSupported(device.support_reason)
-    if device.identity_problem is not None:
-        raise IdentityMismatch(device.identity_problem)
-    async with services.database.reading() as tx:
-        login = await usable_login(services, tx, device)
+    device, login = await ready(services, device.id)
     connector = services.connect(settings)
     try:
         return await observe.plan_enable(

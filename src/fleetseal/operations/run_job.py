@@ -10,9 +10,7 @@ from functools import partial
 
 from fleetseal.core.errors import (
     AuthenticationFailed,
-    CredentialsNeeded,
     FleetsealError,
-    IdentityMismatch,
     StandDown,
     StoreError,
 )
@@ -75,22 +73,15 @@ _PROCEDURES: dict[TaskAction, Callable[[Work], Awaitable[None]]] = {
 
 
 async def _work(services: Services, run: Run, wish: dict[str, object]) -> Work:
-    async with services.database.reading() as tx:
-        device = await inventory.get(tx, run.job.device_id)
-        login = await inventory.login(tx, services.sealer, device.id)
-        settings = await current_settings.current(services, tx)
-    if login is None:
-        raise CredentialsNeeded(
-            "It asks for a login and none is stored. Give one: "
-            "fleetseal device set DEVICE --username USER --password-file FILE. The device was not contacted."
-        )
-    if device.password_refused_version == device.password_version:
-        raise AuthenticationFailed(
-            "The device refused the stored login before; it is not sent again until it is changed: "
-            "fleetseal device set DEVICE --username USER --password-file FILE."
-        )
-    if device.identity_problem is not None:
-        raise IdentityMismatch(device.identity_problem)
+    """The hold on the device. Before the first step it must be fit for work; afterwards its login is enough: what was
+    changed is carried through or put back."""
+    if run.steps():
+        async with services.database.reading() as tx:
+            device = await inventory.get(tx, run.job.device_id)
+            login = await contact.usable_login(services, tx, device)
+    else:
+        device, login = await contact.ready(services, run.job.device_id)
+    settings = await current_settings.in_force(services)
     return Work(services, settings, services.connect(settings), run, device, login, wish)
 
 
