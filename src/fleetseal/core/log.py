@@ -44,7 +44,7 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        members = {name: redact(name, value) for name, value in vars(record).items() if name not in _OWN}
+        members = {name: _redact(name, value) for name, value in vars(record).items() if name not in _OWN}
         message = clean(record.getMessage(), limit=_LONGEST)
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         if self._json_lines:
@@ -55,14 +55,14 @@ class Formatter(logging.Formatter):
         return f"{at} {record.levelname} {record.name}: {message}{shown}{lines}"
 
 
-def redact(name: str, value: Any) -> Any:
+def _redact(name: str, value: Any) -> Any:
     """`value` as it may be written under `name`."""
     if isinstance(value, Secret) or any(word in name.lower() for word in _SECRET_NAMES):
         return REDACTED
     if isinstance(value, dict):
-        return {str(key): redact(str(key), inner) for key, inner in value.items()}
+        return {str(key): _redact(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [redact(name, inner) for inner in value]
+        return [_redact(name, inner) for inner in value]
     return value
 
 

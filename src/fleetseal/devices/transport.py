@@ -250,7 +250,7 @@ class Transport:
         return answer
 
     def _note_clock(self, answer: Answer) -> None:
-        date = http_date(answer)
+        date = _http_date(answer)
         if date is not None:
             self.clock_offset = (date - self._clock.now()).total_seconds()
 
@@ -267,7 +267,7 @@ class Transport:
         return URL(f"{scheme}://{host}:{self._port}{target}", encoded=True)
 
 
-def http_date(answer: Answer) -> datetime | None:
+def _http_date(answer: Answer) -> datetime | None:
     """The Date header, aware, UTC; None if absent or unreadable."""
     try:
         return parsedate_to_datetime(answer.header("date") or "").astimezone(UTC)

@@ -105,18 +105,6 @@ async def top(tx: Transaction) -> AuthorityRecord:
     return [record for record in await authorities.upward(tx, signing.id) if record.key_file is not None][-1]
 
 
-def state(record: AuthorityRecord, description: Description, *, usable: bool, settings: Settings, now: datetime) -> str:
-    """One of the contract's states: the last that holds."""
-    if record.state == "replaced":
-        return "replaced"
-    not_before, not_after = description.not_before, description.not_after
-    if now > not_after:
-        return "expired"
-    if now >= warning_begins(not_before, not_after, warning_days=settings.certificate_warning_days):
-        return "expiring"
-    return "ready" if usable else "locked"
-
-
 async def _view(services: Services, tx: Transaction, record: AuthorityRecord, settings: Settings) -> View:
     if record.der is None or record.state == "requested":
         return _request_view(record)
@@ -142,7 +130,7 @@ async def _one(services: Services, tx: Transaction, record: AuthorityRecord, set
         "name": record.name,
         "role": record.role,
         "tiers": record.tiers,
-        "state": state(record, description, usable=usable, settings=settings, now=now),
+        "state": _state(record, description, usable=usable, settings=settings, now=now),
         "subject": description.subject,
         "issuer": description.issuer,
         "not_before": timestamp(description.not_before),
@@ -157,6 +145,20 @@ async def _one(services: Services, tx: Transaction, record: AuthorityRecord, set
         "issued": issued,
         "valid": valid,
     }
+
+
+def _state(
+    record: AuthorityRecord, description: Description, *, usable: bool, settings: Settings, now: datetime
+) -> str:
+    """One of the contract's states: the last that holds."""
+    if record.state == "replaced":
+        return "replaced"
+    not_before, not_after = description.not_before, description.not_after
+    if now > not_after:
+        return "expired"
+    if now >= warning_begins(not_before, not_after, warning_days=settings.certificate_warning_days):
+        return "expiring"
+    return "ready" if usable else "locked"
 
 
 def _request_view(record: AuthorityRecord) -> View:

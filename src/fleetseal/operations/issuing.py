@@ -265,6 +265,12 @@ def key_file(record: AuthorityRecord) -> KeyFile:
     return KeyFile(record.key_file, Sealing(record.key_sealing), record.remembered)
 
 
+def require_openable(services: Services, record: AuthorityRecord) -> None:
+    """Raises Locked when this CA could not sign now."""
+    if not services.vault.is_open(key_file(record)):
+        raise Locked('The CA key is locked. Give --passphrase-file, or unlock it: "fleetseal ca unlock".')
+
+
 def ticket_for(issuer: Issuer, intent: IssuanceRecord) -> Ticket:
     """The right to sign exactly what was recorded. Raises IssuanceRefused when that, built now, is something else."""
     ticket = issuer.prepare(content_from_json(intent.content))
@@ -349,12 +355,6 @@ def _renew_at(content: LeafContent, device: Device, settings: Settings) -> datet
         life=content.life,
         device=device.serial or str(device.id),
     )
-
-
-def require_openable(services: Services, record: AuthorityRecord) -> None:
-    """Raises Locked when this CA could not sign now."""
-    if not services.vault.is_open(key_file(record)):
-        raise Locked('The CA key is locked. Give --passphrase-file, or unlock it: "fleetseal ca unlock".')
 
 
 def _require_sane_clock(record: AuthorityRecord, now: datetime) -> None:

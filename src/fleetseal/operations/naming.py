@@ -19,7 +19,22 @@ class Names:
     names: tuple[str, ...]
 
 
-def address_of(device: Device) -> str | None:
+def certificate_names(
+    device: Device, *, common_name: str, domains: tuple[str, ...], resolved: frozenset[str]
+) -> Names | None:
+    """The names by the setting `certificate.common-name` (`address` or `hostname`).
+
+    None: `hostname` is wanted and none is known; the address never takes its place silently.
+    """
+    address = _address_of(device)
+    host_name = _host_name_of(device, domains=domains, resolved=resolved)
+    order = (host_name, address) if common_name == "hostname" or address is None else (address, host_name)
+    if order[0] is None:
+        return None
+    return Names(order[0], tuple(name for name in order if name is not None))
+
+
+def _address_of(device: Device) -> str | None:
     """The device's address without a scope id, or None when it is dialled by host name."""
     try:
         return str(ipaddress.ip_address(device.address.partition("%")[0]))
@@ -27,9 +42,9 @@ def address_of(device: Device) -> str | None:
         return None
 
 
-def host_name_of(device: Device, *, domains: tuple[str, ...], resolved: frozenset[str]) -> str | None:
+def _host_name_of(device: Device, *, domains: tuple[str, ...], resolved: frozenset[str]) -> str | None:
     """The host name that may be certified, or None. `resolved`: what our resolver says of the told name."""
-    if address_of(device) is None:
+    if _address_of(device) is None:
         return device.address  # typed: nothing else makes a host name the dialled address
     name = device.host_name
     if name is None:
@@ -40,19 +55,4 @@ def host_name_of(device: Device, *, domains: tuple[str, ...], resolved: frozense
     if device.serial is not None and label == f"axis-{device.serial.lower()}" and (not domain or domain in domains):
         return name
     under_ours = any(name.endswith("." + own) for own in domains)
-    return name if under_ours and address_of(device) in resolved else None
-
-
-def certificate_names(
-    device: Device, *, common_name: str, domains: tuple[str, ...], resolved: frozenset[str]
-) -> Names | None:
-    """The names by the setting `certificate.common-name` (`address` or `hostname`).
-
-    None: `hostname` is wanted and none is known; the address never takes its place silently.
-    """
-    address = address_of(device)
-    host_name = host_name_of(device, domains=domains, resolved=resolved)
-    order = (host_name, address) if common_name == "hostname" or address is None else (address, host_name)
-    if order[0] is None:
-        return None
-    return Names(order[0], tuple(name for name in order if name is not None))
+    return name if under_ours and _address_of(device) in resolved else None

@@ -158,14 +158,6 @@ async def accept(services: Services, *, actor: str, accepted: Mapping[int, str |
     return await listing.rows(services, map(DeviceId, accepted))
 
 
-def fingerprint_of(text: str) -> str:
-    """A SHA-256 fingerprint in any common spelling, as 64 lower-case hex digits. Raises InvalidInput."""
-    compact = text.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
-    if len(compact) != 64 or not set(compact) <= set("0123456789abcdef"):
-        raise InvalidInput(f"{text!r} is no SHA-256 fingerprint: it has 64 hexadecimal digits.")
-    return compact
-
-
 def _accepted_columns(device: Device, sight: Sight, fingerprint: str | None) -> dict[str, Any]:
     name = device.label
     decided: dict[str, Any] = {
@@ -183,11 +175,19 @@ def _accepted_columns(device: Device, sight: Sight, fingerprint: str | None) -> 
     if sight.served is None:
         raise Conflict(f"{name} shows no certificate: nothing was accepted. {sight.tls_error or ''}".strip())
     shown = hashlib.sha256(sight.served.leaf).digest()
-    if shown != bytes.fromhex(fingerprint_of(fingerprint)):
+    if shown != bytes.fromhex(_fingerprint_of(fingerprint)):
         raise Conflict(
             f"{name} shows another certificate now, with the fingerprint {shown.hex()}. Nothing was accepted."
         )
     return {**decided, "trust_level": TrustLevel.PINNED, "trust_pin": shown, "plain_accepted": False}
+
+
+def _fingerprint_of(text: str) -> str:
+    """A SHA-256 fingerprint in any common spelling, as 64 lower-case hex digits. Raises InvalidInput."""
+    compact = text.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    if len(compact) != 64 or not set(compact) <= set("0123456789abcdef"):
+        raise InvalidInput(f"{text!r} is no SHA-256 fingerprint: it has 64 hexadecimal digits.")
+    return compact
 
 
 async def _show(connector: Connector, device: Device) -> Row:

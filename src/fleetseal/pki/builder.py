@@ -57,27 +57,27 @@ def build_request(key: PrivateKey, common_name: str, organization: str | None) -
         x509.CertificateSigningRequestBuilder()
         .subject_name(subject_name(common_name, organization))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(ca_key_usage(), critical=True)
+        .add_extension(_ca_key_usage(), critical=True)
     )
     return builder.sign(key, keys.signature_hash(key.public_key())).public_bytes(serialization.Encoding.DER)
 
 
 @functools.cache
-def ca_key_usage() -> x509.KeyUsage:
+def _ca_key_usage() -> x509.KeyUsage:
     return _key_usage(key_cert_sign=True, crl_sign=True)
 
 
 @functools.cache
-def leaf_key_usage(*, key_encipherment: bool) -> x509.KeyUsage:
+def _leaf_key_usage(*, key_encipherment: bool) -> x509.KeyUsage:
     return _key_usage(digital_signature=True, key_encipherment=key_encipherment)
 
 
-def general_name(text: str) -> x509.GeneralName:
+def _general_name(text: str) -> x509.GeneralName:
     name = naming.classify(text)
     return x509.DNSName(name.text) if isinstance(name, DnsName) else x509.IPAddress(name.value)
 
 
-def name_constraints(constraints: Constraints) -> x509.NameConstraints:
+def _name_constraints(constraints: Constraints) -> x509.NameConstraints:
     def subtrees(dns: tuple[str, ...], networks: tuple[naming.Network, ...]) -> list[x509.GeneralName] | None:
         return [*(x509.DNSName(d) for d in dns), *(x509.IPAddress(n) for n in networks)] or None
 
@@ -90,13 +90,13 @@ def name_constraints(constraints: Constraints) -> x509.NameConstraints:
 def _usage_extensions(content: Content, *, rsa_key: bool) -> list[tuple[x509.ExtensionType, bool]]:
     match content:
         case LeafContent():
-            usage = leaf_key_usage(key_encipherment=rsa_key and content.key_encipherment)
+            usage = _leaf_key_usage(key_encipherment=rsa_key and content.key_encipherment)
             return [
                 (_END_ENTITY, True),
                 (usage, True),
                 (_SERVER, False),
                 (
-                    x509.SubjectAlternativeName([general_name(name) for name in content.names]),
+                    x509.SubjectAlternativeName([_general_name(name) for name in content.names]),
                     content.common_name is None,
                 ),
             ]
@@ -104,20 +104,20 @@ def _usage_extensions(content: Content, *, rsa_key: bool) -> list[tuple[x509.Ext
             both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
             return [
                 (x509.BasicConstraints(ca=True, path_length=0), True),
-                (ca_key_usage(), True),
+                (_ca_key_usage(), True),
                 (x509.ExtendedKeyUsage(both), False),
             ]
         case RootContent():
             return [
                 (x509.BasicConstraints(ca=True, path_length=content.path_length), True),
-                (ca_key_usage(), True),
+                (_ca_key_usage(), True),
             ]
 
 
 def _pointer_extensions(content: Content) -> list[tuple[x509.ExtensionType, bool]]:
     found: list[tuple[x509.ExtensionType, bool]] = []
     if not isinstance(content, LeafContent) and content.constraints != UNCONSTRAINED:
-        found.append((name_constraints(content.constraints), True))
+        found.append((_name_constraints(content.constraints), True))
     if not isinstance(content, RootContent) and content.crl_url:
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(content.crl_url)], None, None, None)
         found.append((x509.CRLDistributionPoints([point]), False))
