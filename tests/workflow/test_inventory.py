@@ -89,7 +89,9 @@ async def test_every_generation_is_added_with_the_texts_of_the_contract(here: Si
     device = await here.fleet.add(profile)
     result = await here.add(device)
     row = result["device"]
-    assert (result["result"], result["message"]) == ("added", "")
+    why = {"5.51": "older than 5.70", "t85": "network switch"}.get(profile, "")
+    assert result["result"] == "added"
+    assert why in result["message"] if why else result["message"] == ""
     assert (row["status"], row["https"], row["trust"]) == EXPECTED[profile]
     assert row == (await listed(here))[0]
     if profile == "t85":

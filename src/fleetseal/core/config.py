@@ -95,6 +95,13 @@ def _parse_http_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _parse_file(text: str) -> str:
+    """Absolute: the process that reads the setting has another working folder than the one that wrote it."""
+    if text and not (text.isprintable() and Path(text).is_absolute()):
+        raise ValueError
+    return text
+
+
 def _parse_text(text: str) -> str:
     if not text.isprintable():
         raise ValueError
@@ -105,6 +112,7 @@ _SWITCH: Final = Kind("true or false", _parse_switch)
 _WINDOW: Final = Kind("two different times of day such as 01:00-05:00", _parse_window)
 _DOMAINS: Final = Kind("domain names separated by commas, or empty", _parse_domains)
 _HTTP_ADDRESS: Final = Kind("an http:// address, or empty", _parse_http_address)
+_FILE: Final = Kind("an absolute path, or empty", _parse_file)
 _TEXT: Final = Kind("printable text, or empty", _parse_text)
 
 
@@ -178,7 +186,7 @@ class Settings:
         "first contact with devices that cannot be verified is allowed",
     )
     devices_maker_roots: str = _setting(
-        "devices.maker-roots", "", _TEXT, "PEM file of additional maker's roots, for simulators"
+        "devices.maker-roots", "", _FILE, "PEM file of additional maker's roots, for simulators"
     )
     discovery_use_hostname: bool = _setting(
         "discovery.use-hostname", False, _SWITCH, "store and dial the host name that a device announces"

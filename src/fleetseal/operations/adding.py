@@ -145,7 +145,7 @@ class Adding:
                 message += " To use the new address: fleetseal device set DEVICE --address."
         else:
             first = context.statuses(device)[0]
-            message = "" if first.status == "OK" else f"{first.status}: {first.reason}"
+            message = device.support_reason if first.status == "OK" else f"{first.status}: {first.reason}"
         return _result(target, result, message=message, device=context.row(device))
 
 
