@@ -27,7 +27,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/fleetseal demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
