@@ -151,3 +151,21 @@ async def test_a_kill_does_not_shorten_the_soak_time(tmp_path: Path) -> None:
             job = (await store.jobs_of(tx, task_id))[0]
             at = {step.name: step.at for step in await store.steps_of(tx, job.id)}
         assert (at["verify-again"] - at["verify"]).total_seconds() >= 3
+
+
+async def test_https_that_was_dead_before_is_not_harmed_by_a_rollback(tmp_path: Path) -> None:
+    """DEV-WAVES counts devices left worse than before; ALM-TRUE."""
+    async with camera_at(tmp_path, "9.10") as (here, camera):
+        assert (await enable(here, camera))["status"] == "Finished"
+        assert (await here.disable(camera))[0]["status"] == "Finished"
+        camera.device.web = replace(
+            camera.device.web, policies=tuple((g, "HttpAndHttps") for g, _ in camera.web.policies)
+        )
+        await camera.trouble(tls_dead_on_new_certificate=True)
+        await camera.restart()
+        before = state_of(camera)
+        outcome = await enable(here, camera, renew=True)
+        assert outcome["status"] == "Rolled back", outcome
+        assert "Not everything" not in outcome["description"], outcome["description"]
+        assert state_of(camera) == before
+        assert await alarms.list_(here.services) == []

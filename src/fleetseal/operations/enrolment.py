@@ -270,7 +270,7 @@ async def _serve_temporarily(work: Work, plan: Go) -> bytes:
         work,
         "temporary-bind",
         target,
-        undo=restore_https(plan.previous),
+        undo=restore_https(plan.previous, dead=plan.dead_before),
         detail="HTTPS serves the temporary certificate.",
     )
     try:

@@ -153,7 +153,7 @@ async def _install_and_bind(work: Work, plan: Go) -> Enrolled:
         work,
         "bind",
         _bound(plan, enrolled.alias),
-        undo=restore_https(plan.previous),
+        undo=restore_https(plan.previous, dead=plan.dead_before),
         detail=f"HTTPS serves the entry {enrolled.alias}.",
     )
     return enrolled

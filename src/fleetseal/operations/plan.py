@@ -98,6 +98,7 @@ class Go:
     open_http: bool  # the way back is closed now and opened first
     set_clock: bool
     reason: str
+    dead_before: bool = False  # HTTPS was on and answered nobody: no undo can prove it
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -194,6 +195,7 @@ def plan_enable(
         open_http=seen.https.policy is ConnectionPolicy.HTTPS and settings.https_escape_route != "none",
         set_clock=wish.set_clock and _clock_is_wrong(seen.facts.clock_offset, issuing=issuing, now=now),
         reason=cause or ("another connection policy is wished" if serving else "the certificate is not bound"),
+        dead_before=seen.https.tls and seen.https.policy is not ConnectionPolicy.HTTP and seen.served is None,
     )
 
 

@@ -209,8 +209,9 @@ async def switch_https(work: Work, name: str, target: HttpsState, *, undo: Undo 
     await work.run.device(name, look=look, act=act, undo=undo, detail=detail)
 
 
-def restore_https(state: HttpsState) -> Undo:
-    return {"verb": "restore-https", "state": asdict(state)}
+def restore_https(state: HttpsState, *, dead: bool = False) -> Undo:
+    """`dead`: HTTPS answered nobody in that state, and need not answer when it is back."""
+    return {"verb": "restore-https", "state": asdict(state), "dead": dead}
 
 
 def remove_alias(alias: Alias) -> Undo:
@@ -251,6 +252,8 @@ async def _restore_https(work: Work, undo: Undo) -> str:
         await _put_https(work, with_policy(before, ConnectionPolicy.HTTP_AND_HTTPS))
         await work.patiently(lambda: _prove_login(work), seconds=patience, while_=(*NOT_ANSWERING, IdentityMismatch))
     await _put_https(work, before)
+    if undo.get("dead"):
+        return "HTTPS is configured as before; it answered nobody before, either."
     if before.tls and before.policy is not ConnectionPolicy.HTTP:
         await work.patiently(lambda: _prove_tls(work), seconds=patience)
         return "The previous certificate serves HTTPS again."
