@@ -8,14 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from fleetseal.core.model import Selection
+from fleetseal.core.model import Selection, TrustLevel
 from fleetseal.core.runtime import SystemClock, SystemRng
 from fleetseal.devices.connect import AxisConnector, OpenConnection
 from fleetseal.jobs.engine import Engine
 from fleetseal.operations import inventory
+from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.inventory import Changes
 from fleetseal.pki import chain
 from fleetseal.sim.fleet import SimulatedDevice
+from fleetseal.store import inventory as rows
 from tests.site import Direct, Site, site
 from tests.witness import bundle, openssl_says
 
@@ -110,3 +112,33 @@ async def test_a_web_server_that_restarts_between_look_and_connection_is_looked_
         outcome = (await late.enable(camera))[0]
         assert slow.late == 1
         assert outcome["status"] == "Finished", outcome
+
+
+class Late(AxisConnector):
+    """Opens connections after the web server has gone back to the factory certificate."""
+
+    camera: SimulatedDevice
+
+    @asynccontextmanager
+    async def open(self, *arguments: Any, **options: Any) -> AsyncIterator[OpenConnection]:
+        self.camera.device.web = replace(self.camera.web, bound="Axis device ID ECC-P256 (802.1AR)")
+        await self.camera.restart()
+        async with super().open(*arguments, **options) as connection:
+            yield connection
+
+
+async def test_a_restart_during_a_look_is_no_change_of_identity(tmp_path: Path) -> None:
+    """As right after a rollback: our certificate at the look, the one of before at the connection."""
+    async with site(tmp_path, "12.11") as here:
+        camera = here.fleet.devices[0]
+        await here.add(camera)
+        assert (await here.enable(camera))[0]["status"] == "Finished"
+        async with here.services.database.transaction() as tx:
+            await rows.change(tx, (await here.device(camera)).id, trust_level=TrustLevel.FACTORY, ever_anchored=False)
+        late = Late(SystemClock(), SystemRng(), extra_maker_roots=chain.parse_all(here.fleet.maker.roots_pem))
+        late.camera = camera
+        seen = await refresh_device(replace(here.services, connect=lambda settings: late), await here.id_of(camera))
+        assert seen.identity_problem is None
+        assert seen.unreachable_reason == "It changed its certificate while it was being asked. Look at it again."
+        again = await refresh_device(here.services, seen.id)
+        assert (again.reachable, again.identity_problem, again.trust_level) == (True, None, "factory")

@@ -184,12 +184,25 @@ class _Look:
                 self.device.endpoint, trust, self.login, serial=self.device.serial or sight.serial
             ) as connection:
                 reading = await self._read(connection)
+        except IdentityMismatch as error:
+            if await self._shows_another(sight):  # its web server restarted between the look and this
+                reason = "It changed its certificate while it was being asked. Look at it again."
+                return {"reachable": False, "unreachable_reason": reason}, None
+            return self._failure(error, trust, sight), None
         except DeviceError as error:
             return self._failure(error, trust, sight), None
         except TrustFailure as error:
             return {"trust_problem": error.message}, None
         told = self._told(reading, sight, reading.served or sight.served)
         return {**trust_columns(trust, reading.served), **told}, reading.facts
+
+    async def _shows_another(self, sight: Sight) -> bool:
+        """HTTPS shows another certificate now than at the look."""
+        try:
+            served = await self.connector.served(self.device.endpoint)
+        except DeviceError:
+            return sight.served is not None
+        return sight.served is None or served.leaf != sight.served.leaf
 
     async def _read(self, connection: Connection) -> _Reading:
         driver, facts = connection.driver, connection.facts
