@@ -62,10 +62,6 @@ class Engine:
         """No new device is begun from now on; devices in work finish or roll back."""
         self._draining = True
 
-    @property
-    def draining(self) -> bool:
-        return self._draining
-
     async def recover(self) -> None:
         """Every active, released job has a live workflow: after a crash, or when the engine's file is lost."""
         async with self._turn:
@@ -86,14 +82,16 @@ class Engine:
             self._wake.clear()
             try:
                 await self._advance()
-            except FleetsealError:
+            except (
+                Exception
+            ):  # whatever the stores raise (theirs, or dbos's): the rows are true, and recovery comes back
                 _log.exception("The engine could not advance; it tries again within a minute.")
 
     async def _recover_every_minute(self) -> None:
         while True:
             try:
                 await self.recover()
-            except FleetsealError:
+            except Exception:  # as above: a full disk must not end the server
                 _log.exception("The engine could not look for interrupted jobs; it tries again within a minute.")
             await self._clock.sleep(_RECOVER_SECONDS)
 

@@ -70,7 +70,7 @@ async def create(
             await ceremony.issuing_authority(
                 root, signer, name=name, key_type=key_type, organization=organization or name, constraints=constraints
             )
-        await ceremony.complete("CA created", name)
+        await ceremony.complete("ca create", name)
     warnings = []
     if content.not_after.year > 2035:
         warnings.append("The root lives past 2035, when RSA and ECDSA are to be given up (NIST IR 8547).")
@@ -149,7 +149,7 @@ async def import_files(
                 organization=described.organization or shown,
                 constraints=UNCONSTRAINED,
             )
-        await ceremony.complete("CA imported", shown)
+        await ceremony.complete("ca import", shown)
     return await result(services, list(accepted.warnings))
 
 
@@ -180,7 +180,7 @@ async def trust_only(services: Services, *, actor: str, files: tuple[bytes, ...]
                 sha256=described.sha256,
             )
             detail = {"subject": described.subject, "sha256": described.sha256}
-            await audit.record(tx, now=now, actor=actor, action="CA trusted", object=name, detail=detail)
+            await audit.record(tx, now=now, actor=actor, action="ca trust", object=name, detail=detail)
     added = {chain.describe(der).sha256 for der in ders}
     return [view for view in await list_(services) if view["sha256"] in added]
 
@@ -195,7 +195,7 @@ async def unlock(services: Services, *, actor: str, passphrase: Secret) -> dict[
     await asyncio.to_thread(services.vault.unlock, file, passphrase)
     try:
         async with services.database.transaction() as tx:
-            await audit.record(tx, now=services.clock.now(), actor=actor, action="CA unlocked", object=record.name)
+            await audit.record(tx, now=services.clock.now(), actor=actor, action="ca unlock", object=record.name)
     except BaseException:
         services.vault.lock(file)  # AUD-FAILS-CLOSED
         raise
@@ -207,7 +207,7 @@ async def lock(services: Services, *, actor: str) -> dict[str, Any]:
     record = await _under_passphrase(services)
     services.vault.lock(issuing.key_file(record))
     async with services.database.transaction() as tx:
-        await audit.record(tx, now=services.clock.now(), actor=actor, action="CA locked", object=record.name)
+        await audit.record(tx, now=services.clock.now(), actor=actor, action="ca lock", object=record.name)
     return await show(services)
 
 

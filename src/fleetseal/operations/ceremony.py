@@ -115,7 +115,7 @@ class Ceremony:
         await asyncio.to_thread(self._services.vault.keep, key, file)
         async with self._services.database.transaction() as tx:
             await authorities.change(tx, id_, request_der=csr)
-            await self._audit(tx, "CA requested", name)
+            await self._audit(tx, "ca request", name)
 
     async def imported(self, name: str, kept: Kept, accepted: Accepted, tiers: int) -> Made:
         """Rows for a CA from outside and those above it."""
@@ -177,7 +177,7 @@ class Ceremony:
                 if record.key_file is not None:
                     self._services.vault.discard(issuing.key_file(record))
                 await authorities.change(tx, record.id, state="abandoned", sha256=None)
-                await self._audit(tx, "CA abandoned", record.name)
+                await self._audit(tx, "ca abandon", record.name)
 
     async def _add(self, tx: Transaction, name: str, role: str, **columns: Any) -> AuthorityId:
         now = self._services.clock.now()

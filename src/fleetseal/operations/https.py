@@ -316,13 +316,13 @@ async def _record(work: Work, plan: Go, enrolled: Enrolled, tx: Transaction) -> 
     if plan.issue:
         reason = enrolment.fallback_reason(work) or ""
         await tasks.learn(tx, work.device, key_origin=enrolled.origin, reason=reason, now=now)
-    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.alarm_object)
+    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.device.label)
     await audit.record(
         tx,
         now=now,
         actor=work.actor,
-        action="https.enabled",
-        object=work.alarm_object,
+        action="https enable",
+        object=work.device.label,
         detail={"task": work.run.job.task_id, "alias": enrolled.alias, "policy": plan.policy},
     )
     await work.run.confirm(tx)
@@ -346,13 +346,13 @@ async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> bo
         chain_sent=None,
         last_seen=now,
     )
-    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.alarm_object)
+    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.device.label)
     await audit.record(
         tx,
         now=now,
         actor=work.actor,
-        action="https.disabled",
-        object=work.alarm_object,
+        action="https disable",
+        object=work.device.label,
         detail={"task": work.run.job.task_id, "trust": TrustLevel.PLAINTEXT},
     )
     await work.run.confirm(tx)

@@ -221,7 +221,7 @@ async def _close_books(work: Work, left: tuple[str, ...], tx: Transaction) -> No
             tx,
             now=work.services.clock.now(),
             cause="needs-hands",
-            object=work.alarm_object,
+            object=work.device.label,
             severity="critical",
             message=f"Needs hands: {' '.join(left)}",
         )

@@ -1,7 +1,6 @@
 """Tasks: what a person asked for, on one or many devices; and what became of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fleetseal.core.errors import InvalidInput
@@ -15,6 +14,7 @@ from fleetseal.core.model import (
     TaskId,
     TaskState,
 )
+from fleetseal.core.text import timestamp
 from fleetseal.operations import listing
 from fleetseal.operations.services import Services
 from fleetseal.store import audit, inventory, tasks
@@ -70,7 +70,7 @@ async def cancel(services: Services, engine: "Engine | None", task_id: TaskId, *
     now = services.clock.now()
     async with services.database.transaction() as tx:
         await tasks.cancel_task(tx, task_id)
-        await audit.record(tx, now=now, actor=actor, action="task.cancel", object=f"task {task_id}", detail={})
+        await audit.record(tx, now=now, actor=actor, action="task cancel", object=f"task {task_id}", detail={})
         if engine is None:  # nobody works: devices that were begun are put back by `task resume`
             untouched = [job.id for job in await tasks.jobs_of(tx, task_id) if job.active and job.run_number == 0]
             await tasks.end_unreleased(tx, untouched, description="Cancelled before it began.", now=now)
@@ -113,9 +113,9 @@ async def show(services: Services, task_id: TaskId, *, working: bool) -> dict[st
         "action": task.action,
         "state": _state(task, {status: sum(job.status is status for job in jobs) for status in JobStatus}, working),
         "heading": _heading(task, jobs),
-        "requested": _iso(task.requested),
-        "started": _iso(task.started),
-        "finished": _iso(task.finished),
+        "requested": timestamp(task.requested),
+        "started": task.started and timestamp(task.started),
+        "finished": task.finished and timestamp(task.finished),
         "stopped": task.stopped,
         "devices": [_device(job, steps.get(job.id, ())) for job in jobs],
     }
@@ -159,9 +159,9 @@ async def list_(services: Services, *, working: bool) -> list[dict[str, Any]]:
             "id": task.id,
             "action": task.action,
             "state": _state(task, counts.get(task.id, {}), working),
-            "requested": _iso(task.requested),
-            "started": _iso(task.started),
-            "finished": _iso(task.finished),
+            "requested": timestamp(task.requested),
+            "started": task.started and timestamp(task.started),
+            "finished": task.finished and timestamp(task.finished),
             "total": sum(counts.get(task.id, {}).values()),
             "done": _ended(counts.get(task.id, {})),
             "failed": sum(counts.get(task.id, {}).get(status, 0) for status in _FAILED),
@@ -195,7 +195,7 @@ async def _record(
         if len(ended) == len(chosen):
             await tasks.finish_task(tx, task_id, now=now)
         detail = {"wish": wish, "devices": len(chosen)}
-        await audit.record(tx, now=now, actor=actor, action=f"task.{action}", object=f"task {task_id}", detail=detail)
+        await audit.record(tx, now=now, actor=actor, action=f"task {action}", object=f"task {task_id}", detail=detail)
     return task_id
 
 
@@ -238,14 +238,10 @@ def _device(job: JobRecord, steps: tuple[StepRecord, ...]) -> dict[str, Any]:
         "description": job.description,
         "error": job.error_code,
         "steps": [
-            {"name": step.name, "state": step.state, "at": _iso(step.at), "detail": step.detail} for step in steps
+            {"name": step.name, "state": step.state, "at": timestamp(step.at), "detail": step.detail} for step in steps
         ],
     }
 
 
 def _ended(counts: dict[JobStatus, int]) -> int:
     return sum(count for status, count in counts.items() if not status.active)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -74,11 +74,6 @@ class Work:
         return self.device.serial
 
     @property
-    def alarm_object(self) -> str:
-        """How alarms and audit records name the device."""
-        return self.device.mac or self.device.address
-
-    @property
     def actor(self) -> str:
         return f"task {self.run.job.task_id}"
 

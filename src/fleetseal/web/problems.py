@@ -51,7 +51,9 @@ def install(api: FastAPI, rng: Rng) -> None:
     async def unforeseen(_: Request, error: Exception) -> JSONResponse:
         incident = rng.bytes(4).hex()
         _log.error("Incident %s", incident, exc_info=error)
-        return _problem(500, "internal-error", f"An unexpected error inside Fleetseal (incident {incident}, see the log).")
+        return _problem(
+            500, "internal-error", f"An unexpected error inside Fleetseal (incident {incident}, see the log)."
+        )
 
     api.add_exception_handler(FleetsealError, foreseen)
     api.add_exception_handler(RequestValidationError, malformed)
