@@ -1,6 +1,9 @@
 """A site for workflow tests: virtual devices with real TLS, a data directory, and everything in between."""
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -164,15 +167,30 @@ async def site(
 
     `durable`: with the real engine; otherwise jobs run directly, which takes seconds less.
     """
+    shutil.copytree(await _template(authority=authority), data, dirs_exist_ok=True)
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet(specs))
         services = await make_services(data, fleet)
         stack.push_async_callback(services.database.close)
+        yield Site(services, fleet, await _engine(stack, services) if durable else cast("Engine", Direct(services)))
+
+
+_templates: dict[bool, Path] = {}
+
+
+async def _template(*, authority: bool) -> Path:
+    """A data directory with the quick settings, and a CA if wanted: made once, since sealing a root key takes time."""
+    if authority not in _templates:
+        data = Path(tempfile.mkdtemp(prefix="fleetseal-test-"))
+        atexit.register(shutil.rmtree, data, ignore_errors=True)
+        services = await make_services(data, None)
         for key, value in QUICK.items():
             await settings.set_(services, actor="test", key=key, value=value)
         if authority:
             await authorities.create(services, actor="test", name="Test", key_type="ec", passphrase=PASSPHRASE)
-        yield Site(services, fleet, await _engine(stack, services) if durable else cast("Engine", Direct(services)))
+        await services.database.close()
+        _templates[authority] = data
+    return _templates[authority]
 
 
 async def _engine(stack: AsyncExitStack, services: Services) -> Engine:
