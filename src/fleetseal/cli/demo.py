@@ -67,6 +67,8 @@ async def demo(*, devices: int = 7, port: int = 0, stay: Flag = False) -> int:
     """
     if devices < 1:
         raise InvalidInput("A site has at least one camera.")
+    if not 0 <= port <= 65_535 - 2 * devices:
+        raise InvalidInput(f"{devices} cameras take two ports each: there are not so many from {port} on.")
     folder = Path(tempfile.mkdtemp(prefix="fleetseal-demo-"))
     try:
         async with _virtual_site(folder, devices, port) as site, _server(site.data):
@@ -74,6 +76,8 @@ async def demo(*, devices: int = 7, port: int = 0, stay: Flag = False) -> int:
             if stay:
                 output.say(f"The site stays until Ctrl-C. In another terminal: export FLEETSEAL_DATA={site.data}")
                 await asyncio.Event().wait()
+    except OSError as error:
+        raise InvalidInput(f"The virtual site cannot run: {error.strerror or error}. Try another --port.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return DONE if verified else FAILED
@@ -164,15 +168,17 @@ async def _server(data: Path) -> AsyncIterator[None]:
     from fleetseal import app
 
     asked: list[Callable[[], None]] = []
-    async with asyncio.TaskGroup() as group:
-        group.create_task(app.serve(data, asked.append))
+    serving = asyncio.ensure_future(app.serve(data, asked.append))  # noqa: TID251 - held and awaited here
+    try:
         while await app.running_server(data) is None:
+            if serving.done():
+                await serving
             await SystemClock().sleep(0.05)
-        try:
-            yield
-        finally:
-            for stop in asked:
-                stop()
+        yield
+    finally:
+        for stop in asked:
+            stop()
+        await serving
 
 
 @asynccontextmanager

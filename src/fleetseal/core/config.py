@@ -19,7 +19,7 @@ Value = str | int | bool | tuple[str, ...]
 
 FILE_NAME: Final = "fleetseal.toml"
 _PREFIX: Final = "FLEETSEAL_"
-_NOT_SETTINGS: Final = frozenset({"FLEETSEAL_DATA", "FLEETSEAL_TOKEN_FILE", "FLEETSEAL_FAILPOINT"})
+_NOT_SETTINGS: Final = frozenset({"FLEETSEAL_DATA", "FLEETSEAL_TOKEN_FILE"})
 
 
 @dataclass(frozen=True)
