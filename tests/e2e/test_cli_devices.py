@@ -97,6 +97,35 @@ def line(tmp_path: Path, capsys: pytest.CaptureFixture[str], devices: Devices) -
     logging.getLogger("dbos").handlers.clear()  # they write to a stream that ends with this test
 
 
+def test_devices_go_out_to_a_file_and_come_in_again(line: Line, tmp_path: Path) -> None:
+    file, out = tmp_path / "site.csv", tmp_path / "out.csv"
+    file.write_text("address,tags\n10.0.0.1,=a\n10.0.0.2,\nno address!,\n")
+    said, _ = line("device", "import", str(file), code=1)
+    assert "Nothing was imported: 1 of 3 rows are wrong." in said
+    assert line.json("device", "list") == []
+    assert [one["result"] for one in line.json("device", "import", str(file), code=1)] == [
+        "skipped",
+        "skipped",
+        "failed",
+    ]
+    file.write_text("address,tags\n10.0.0.1,=a\n10.0.0.2,\n")
+    said, _ = line("device", "import", str(file))
+    assert "2 added, 0 in the inventory already." in said
+    assert line("device", "export", "--output", str(out)) == ("", "")
+    assert "10.0.0.1,80,443,,,,default,'=a," in out.read_text()
+    assert line("device", "export")[0] == out.read_bytes().decode().replace("\r\n", "\n")
+    assert line.json("device", "export", "--filter", "10.0.0.1")[0]["tags"] == ["=a"]
+    assert [one["result"] for one in line.json("device", "import", str(out))] == ["known", "known"]
+    for name, content, sentence in (
+        ("a.txt", b"", "neither in .csv nor in .json"),
+        ("a.csv", b"\xff", "not UTF-8"),
+        ("a.json", b"{", "not JSON"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert sentence in line("device", "import", str(tmp_path / name), code=2)[1]
+    assert "cannot be read" in line("device", "import", str(tmp_path / "none.csv"), code=2)[1]
+
+
 def test_an_unknown_device_is_not_found(line: Line) -> None:
     for command in (
         ("device", "show", "B8A44F000000"),

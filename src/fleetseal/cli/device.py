@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from fleetseal.cli import ask, follow, output
+from fleetseal.cli import ask, follow, output, sheet
 from fleetseal.cli.client import Client, connected, tell_suspended
 from fleetseal.cli.common import (
     DONE,
@@ -23,7 +23,7 @@ from fleetseal.cli.common import (
 )
 from fleetseal.core.errors import InvalidInput
 
-app = noun("device", "Devices: add, list, show, refresh, change, trust and remove them.")
+app = noun("device", "Devices: add, import, list, show, refresh, change, trust, export and remove them.")
 
 Row = dict[str, Any]
 
@@ -78,6 +78,10 @@ async def add(
             ],
         )
     return FAILED if any(one["result"] == "failed" for one in results) else DONE
+
+
+app.command(sheet.import_, name="import")
+app.command(sheet.export)
 
 
 @app.command(name="list")

@@ -169,6 +169,20 @@ def check_port(number: str | int | None) -> None:
         raise InvalidInput(f"{number} is no port: ports are numbers from 1 to 65535.")
 
 
+def check_label(column: str, text: str) -> None:
+    """The name of a site, or a tag. Raises InvalidInput."""
+    if not (re.fullmatch(r"[^,\s]([^,]{0,62}[^,\s])?", text) and text.isprintable()):
+        raise InvalidInput(f"{text!r} cannot be used for {column}: 1 to 64 printable characters without commas.")
+
+
+def typed_name(text: str) -> str:
+    """A host name at a person's word, in its one spelling. Raises InvalidInput."""
+    name = names.classify(text)
+    if isinstance(name, names.Address):
+        raise InvalidInput(f"{name.text} is an address, not a host name.")
+    return name.text
+
+
 def dialled(text: str) -> str:
     """An address or host name in its one spelling. Raises InvalidInput."""
     host = inventory.canonical_host(text)

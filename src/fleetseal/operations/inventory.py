@@ -1,6 +1,5 @@
 """The inventory: devices are added, shown, changed, looked at again, and forgotten."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +9,11 @@ from fleetseal.core.model import Device, Login, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import adding, listing
-from fleetseal.operations.adding import Ports, check_port, dialled
+from fleetseal.operations.adding import Ports, check_label, check_port, dialled, typed_name
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
-from fleetseal.pki import names
 from fleetseal.store import alarms, audit, inventory
 from fleetseal.store.database import Transaction
 
@@ -158,15 +156,15 @@ def _changed_columns(changes: Changes) -> dict[str, Any]:
     if changes.address is not None:
         columns |= {"address": dialled(changes.address), "identity_problem": None}
     if changes.host_name is not None:
-        name = _host_name(changes.host_name) if changes.host_name else None
+        name = typed_name(changes.host_name) if changes.host_name else None
         columns |= {"host_name": name, "host_name_typed": name is not None}
     for column, port in (("http_port", changes.http_port), ("https_port", changes.https_port)):
         if port is not None:
             check_port(port)
             columns[column] = port
     for column, text in (("site", changes.site), *(("tags", tag) for tag in changes.tags or ())):
-        if text is not None and not (re.fullmatch(r"[^,\s]([^,]{0,62}[^,\s])?", text) and text.isprintable()):
-            raise InvalidInput(f"{text!r} cannot be used for {column}: 1 to 64 printable characters without commas.")
+        if text is not None:
+            check_label(column, text)
     if changes.site is not None:
         columns["site"] = changes.site
     if changes.tags is not None:
@@ -201,10 +199,3 @@ async def _new_login(services: Services, tx: Transaction, device: Device, change
 
 def _audited(columns: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in columns.items() if name != "identity_problem"}
-
-
-def _host_name(text: str) -> str:
-    name = names.classify(text)
-    if isinstance(name, names.Address):
-        raise InvalidInput(f"{name.text} is an address, not a host name.")
-    return name.text

@@ -2,9 +2,10 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from fleetseal.core.errors import Conflict, NotFound
@@ -32,6 +33,21 @@ async def add(tx: Transaction, **columns: Any) -> Device:
     """A new row. Raises Conflict when serial, or address and HTTPS port, belong to another device."""
     result = await tx.execute(insert(device).values(tags=[]).values(columns))
     return await get(tx, DeviceId(result.inserted_primary_key[0]))  # type: ignore[index]  # there is one after one row
+
+
+async def add_all(tx: Transaction, sealer: Sealer, devices: Sequence[tuple[Mapping[str, Any], Login | None]]) -> None:
+    """New rows, which all set the same columns, each with its login if it has one. Raises Conflict as `add` does."""
+    await tx.execute(insert(device), [dict(columns) for columns, _ in devices])
+    found = await tx.execute(select(device.c.id, device.c.address, device.c.https_port))
+    ids = {(row.address, row.https_port): row.id for row in found}
+    logins = []
+    for columns, login in devices:
+        if login is not None:
+            row = ids[columns["address"], columns["https_port"]]
+            sealed = sealer.seal(login.password.encode(), table="device", row=row, column="password", version=1)
+            logins.append({"row": row, "username": login.username, "password_sealed": sealed, "password_version": 1})
+    if logins:
+        await tx.execute(update(device).where(device.c.id == bindparam("row")), logins)
 
 
 async def get(tx: Transaction, device_id: DeviceId) -> Device:

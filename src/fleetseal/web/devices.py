@@ -3,10 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import SecretStr
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import Login
-from fleetseal.operations import clocks, inventory, trust
+from fleetseal.operations import clocks, importing, inventory, trust
 from fleetseal.operations.inventory import Changes
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import (
@@ -14,6 +15,8 @@ from fleetseal.web.schemas import (
     ClockRequest,
     DeviceAddition,
     DeviceChange,
+    DeviceExport,
+    DeviceImport,
     DeviceSelection,
     Removal,
     secret,
@@ -38,20 +41,32 @@ async def show_device(backend: Asked, reference: str) -> dict[str, Any]:
 
 @router.post("", summary="Contact, identify and store what answers at these addresses")
 async def add_devices(backend: Asked, body: DeviceAddition) -> Rows:
-    if (body.username is None) != (body.password is None):
-        raise InvalidInput("A user name and a password belong together: give both, or neither.")
-    login = None
-    if body.username is not None and body.password is not None:
-        login = Login(body.username, body.password.get_secret_value())
     return await inventory.add(
         backend.services,
         actor=backend.actor,
         targets=body.targets,
         http_port=body.http_port,
         https_port=body.https_port,
-        login=login,
+        login=_login(body.username, body.password),
         site=inventory.DEFAULT_SITE if body.site is None else body.site,
     )
+
+
+@router.post("/import", summary="Store the devices of a file, all or none; none is contacted")
+async def import_devices(backend: Asked, body: DeviceImport) -> Rows:
+    return await importing.import_(
+        backend.services,
+        actor=backend.actor,
+        text=body.content.get_secret_value(),
+        form=body.form,
+        login=_login(body.username, body.password),
+        site=inventory.DEFAULT_SITE if body.site is None else body.site,
+    )
+
+
+@router.post("/export", summary="The inventory as a file, without passwords")
+async def export_devices(backend: Asked, body: DeviceExport) -> dict[str, str]:
+    return {"content": await importing.export(backend.services, form=body.form, filters=body.filters)}
 
 
 @router.patch("", summary="Change what is stored about devices")
@@ -93,3 +108,11 @@ async def compare_clocks(backend: Asked, body: ClockRequest) -> Rows:
 @router.post("/removal", summary="Forget devices; what was issued to them stays on record")
 async def remove_devices(backend: Asked, body: Removal) -> Rows:
     return await inventory.remove(backend.services, actor=backend.actor, references=body.devices)
+
+
+def _login(username: str | None, password: SecretStr | None) -> Login | None:
+    if username is None and password is None:
+        return None
+    if username is None or password is None:
+        raise InvalidInput("A user name and a password belong together: give both, or neither.")
+    return Login(username, password.get_secret_value())

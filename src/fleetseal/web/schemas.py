@@ -82,6 +82,21 @@ class DeviceAddition(Body):
     site: str | None = None
 
 
+class DeviceImport(Body):
+    """`content` is the file as text; `username` and `password` are for rows that have none."""
+
+    form: Literal["csv", "json"]
+    content: SecretStr
+    username: str | None = None
+    password: SecretStr | None = None
+    site: str | None = None
+
+
+class DeviceExport(Body):
+    form: Literal["csv", "json"] = "csv"
+    filters: list[str] = []
+
+
 class DeviceChange(Body):
     """Members that are absent or null stay as they are."""
 
