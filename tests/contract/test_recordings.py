@@ -156,7 +156,7 @@ def device_info_9() -> None:
 
 def readiness() -> None:
     new = decoded(wire_json.system_ready(), f"{P3265}/systemready.json")
-    assert new == wire_json.Readiness(True, False, "93bfbb4a-9c3f-4075-a0c5-8702dfccfc04")
+    assert new == wire_json.Readiness(True, False, "93bfbb4a-9c3f-4075-a0c5-8702dfccfc04", "none")
     old = decoded(wire_json.system_ready(), "m3206-lve_10.12/systemready.json")
     assert old == wire_json.Readiness(ready=True, needs_setup=False, boot_id=None)
 

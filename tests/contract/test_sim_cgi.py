@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleetseal.sim.fleet import Fleet, SimulatedDevice
+from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
 from tests.simulator import back, browser, handshake, soap
 from tests.support import FakeClock
 
@@ -177,3 +177,30 @@ async def test_a_switch_has_no_vapix() -> None:
         for path in ("/axis-cgi/param.cgi", "/axis-cgi/basicdeviceinfo.cgi", "/vapix/services", "/config/discover"):
             answer = await client.post(path)
             assert (answer.status_code, "www-authenticate" in answer.headers) == (404, False)
+
+
+async def make_root(device: SimulatedDevice, method: str, password: str) -> tuple[int, str]:
+    fields = {"action": "add", "user": "root", "pwd": password, "grp": "root", "sgrp": "admin"}
+    place = {"data": fields} if method == "POST" else {"params": fields}
+    async with browser(device, login=False) as client:
+        answer = await client.request(method, "/axis-cgi/pwdgrp.cgi", **place)  # type: ignore[arg-type]  # one of two
+    return answer.status_code, answer.text
+
+
+async def test_some_firmware_takes_the_first_administrator_by_get_only() -> None:
+    async with Fleet([DeviceSpec("12.11", setup_done=False, faults={"setup_by_get": True})]) as fleet:
+        assert (await make_root(fleet.devices[0], "POST", "x"))[0] == 401
+        assert fleet.devices[0].device.users == {}
+        assert (await make_root(fleet.devices[0], "GET", "x")) == (200, "Created account root.\n")
+        assert (await make_root(fleet.devices[0], "GET", "y"))[0] == 401
+
+
+@pytest.mark.parametrize(("policy", "weak", "strong"), [("length", "x" * 14, "x" * 15), ("complex", "Aa1", "Aa1!" * 3)])
+async def test_a_password_policy_is_told_and_kept(policy: str, weak: str, strong: str) -> None:
+    async with Fleet([DeviceSpec("12.11", setup_done=False, faults={"passphrase_policy": policy})]) as fleet:
+        (device,) = fleet.devices
+        async with browser(device, login=False) as client:
+            answer = await client.post("/axis-cgi/systemready.cgi", json={"apiVersion": "1.0", "method": "systemready"})
+        assert answer.json()["data"]["passphrasepolicy"] == policy
+        assert (await make_root(device, "POST", weak))[1].startswith("Error:")
+        assert (await make_root(device, "POST", strong))[1].startswith("Created")

@@ -126,6 +126,21 @@ def test_devices_go_out_to_a_file_and_come_in_again(line: Line, tmp_path: Path) 
     assert "cannot be read" in line("device", "import", str(tmp_path / "none.csv"), code=2)[1]
 
 
+def test_a_fresh_device_is_set_up(line: Line, devices: Devices, tmp_path: Path) -> None:
+    (camera,) = devices.add(DeviceSpec("12.11", setup_done=False))
+    line.prepare()
+    ports = ("--http-port", str(camera.http_port), "--https-port", str(camera.https_port))
+    line("device", "add", camera.address, *ports)
+    (tmp_path / "new").write_text("A new one\n")
+    login = ("--username", "root", "--password-file", str(tmp_path / "new"))
+    assert "No device is named" in line("device", "setup", *login, code=2)[1]
+    (told,) = line.json("device", "setup", camera.serial, *login)
+    assert (told["result"], told["mac"]) == ("set up", line.json("device", "show", camera.serial)["mac"])
+    assert line.json("device", "list")[0]["status"] == "OK"
+    said, _ = line("device", "setup", camera.serial, *login, code=1)
+    assert "It has an administrator already. Nothing was sent." in said
+
+
 def test_an_unknown_device_is_not_found(line: Line) -> None:
     for command in (
         ("device", "show", "B8A44F000000"),

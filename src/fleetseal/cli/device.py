@@ -21,9 +21,10 @@ from fleetseal.cli.common import (
     noun,
     selection,
 )
+from fleetseal.cli.setup import setup
 from fleetseal.core.errors import InvalidInput
 
-app = noun("device", "Devices: add, import, list, show, refresh, change, trust, export and remove them.")
+app = noun("device", "Devices: add, set up, import, list, show, refresh, change, trust, export and remove them.")
 
 Row = dict[str, Any]
 
@@ -80,6 +81,7 @@ async def add(
     return FAILED if any(one["result"] == "failed" for one in results) else DONE
 
 
+app.command(setup)
 app.command(sheet.import_, name="import")
 app.command(sheet.export)
 

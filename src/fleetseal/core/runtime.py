@@ -42,13 +42,16 @@ class SystemRng:
 
 
 async def side_by_side(works: Iterable[Coroutine[Any, Any, T]], *, at_once: int) -> list[T]:
-    """The results, in order. The first failure cancels the others."""
+    """The results, in order. The first failure cancels the others and is raised as it is."""
     places = asyncio.Semaphore(at_once)
 
     async def one(work: Coroutine[Any, Any, T]) -> T:
         async with places:
             return await work
 
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(one(work)) for work in works]
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(one(work)) for work in works]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # callers tell errors by their class
     return [task.result() for task in running]

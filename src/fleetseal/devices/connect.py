@@ -11,6 +11,7 @@ from fleetseal.core.errors import (
     Busy,
     IdentityMismatch,
     ProtocolViolation,
+    Rejected,
     SetupNeeded,
     TlsTooOld,
     Unreachable,
@@ -72,20 +73,10 @@ class AxisConnector:
     async def open(
         self, endpoint: Endpoint, trust: PeerTrust, login: Login, *, serial: Serial | None
     ) -> AsyncIterator[OpenConnection]:
-        if isinstance(trust, Factory):
-            trust = Factory((*trust.extra_roots, *self._extra_maker_roots))
-        peer = tls.peer_for(trust, endpoint, serial=serial, clock=self._clock)
+        trust, peer = self._peer(endpoint, trust, serial)
         async with self._connected(endpoint, peer, login, serial) as transport:
-            try:
-                stranger = await identity.meet(transport)
-            except Unreachable:
-                if peer is not None and transport.served is None:
-                    await self.served(endpoint)  # raises what is wrong, if it is the handshake
-                raise
+            stranger = await self._meet(transport, trust)
             served = transport.served
-            if isinstance(trust, Factory) and served is not None:
-                _same(transport, tls.factory_serial(served, trust.extra_roots, self._clock.now()))
-            _same(transport, stranger.serial)
             if stranger.needs_setup:
                 raise SetupNeeded(
                     f"{endpoint.host} is in factory state: it has no administrator yet. No login was sent."
@@ -94,6 +85,14 @@ class AxisConnector:
             facts, driver = await probe.choose(transport, stranger)
             _same(transport, facts.serial)
             yield OpenConnection(driver, facts, served)
+
+    async def set_up(self, endpoint: Endpoint, trust: PeerTrust, login: Login, *, serial: Serial | None) -> None:
+        trust, peer = self._peer(endpoint, trust, serial)
+        async with self._connected(endpoint, peer, None, serial) as transport:
+            stranger = await self._meet(transport, trust)
+            if not stranger.needs_setup:
+                raise Rejected(f"{endpoint.host} has an administrator already. Nothing was sent.")
+            await identity.set_up(transport, stranger, login)
 
     async def verify(
         self,
@@ -121,6 +120,24 @@ class AxisConnector:
             raise
         assert served is not None, "a login over TLS has a handshake before it"
         return Verification(served, chain_sent=judge.chain_sent)
+
+    def _peer(self, endpoint: Endpoint, trust: PeerTrust, serial: Serial | None) -> tuple[PeerTrust, tls.Peer | None]:
+        if isinstance(trust, Factory):
+            trust = Factory((*trust.extra_roots, *self._extra_maker_roots))
+        return trust, tls.peer_for(trust, endpoint, serial=serial, clock=self._clock)
+
+    async def _meet(self, transport: Transport, trust: PeerTrust) -> identity.Stranger:
+        """Who it says it is, without a login; it is the device meant as far as `trust` and its words can tell."""
+        try:
+            stranger = await identity.meet(transport)
+        except Unreachable:
+            if transport.encrypted and transport.served is None:
+                await self.served(transport.endpoint)  # raises what is wrong, if it is the handshake
+            raise
+        if isinstance(trust, Factory) and transport.served is not None:
+            _same(transport, tls.factory_serial(transport.served, trust.extra_roots, self._clock.now()))
+        _same(transport, stranger.serial)
+        return stranger
 
     def _connected(
         self, endpoint: Endpoint, peer: tls.Peer | None, login: Login | None, serial: Serial | None

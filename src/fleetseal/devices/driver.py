@@ -127,6 +127,12 @@ class Connector(Protocol):
         PermissionDenied, SetupNeeded, NotSupported (no driver fits), Unreachable, ProtocolViolation.
         """
 
+    async def set_up(self, endpoint: Endpoint, trust: PeerTrust, login: Login, *, serial: Serial | None) -> None:
+        """Prove identity as `open` does, and make `login` the first administrator. Nothing is sent, and Rejected
+        raised, unless the device says that it is in factory state; InvalidInput when its policy would refuse the
+        password. Raises OutcomeUnknown, Rejected after sending: a login shows what is true.
+        """
+
     async def verify(
         self,
         endpoint: Endpoint,

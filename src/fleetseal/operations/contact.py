@@ -112,7 +112,10 @@ async def ready(services: Services, device_id: DeviceId) -> tuple[Device, Login]
     if device.identity_problem is not None:
         raise IdentityMismatch(device.identity_problem)
     if device.needs_setup:
-        raise SetupNeeded("It is in factory state: it has no administrator yet. Set one up on it. No login was sent.")
+        raise SetupNeeded(
+            "It is in factory state: it has no administrator yet. "
+            "Set it up: fleetseal device setup DEVICE. No login was sent."
+        )
     if device.trust_problem is not None:
         raise TrustFailure(device.trust_problem)
     if device.trust_level is TrustLevel.NONE and not device.reachable:

@@ -68,7 +68,12 @@ def _reach(device: Device) -> list[Status]:
     if not device.reachable:
         found.append(Status("Unreachable", device.unreachable_reason))
     if device.needs_setup:
-        found.append(Status("Setup needed", "It is in factory state: it has no administrator yet."))
+        found.append(
+            Status(
+                "Setup needed",
+                "It is in factory state: it has no administrator yet. Set it up: fleetseal device setup DEVICE.",
+            )
+        )
     return found
 
 

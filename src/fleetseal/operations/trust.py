@@ -89,8 +89,8 @@ def identity_problem(device: Device, sight: Sight | None, own: Anchored) -> str 
         return None
     if sight.needs_setup:
         return (
-            "It is in factory state, though it had a certificate of ours: it was reset or replaced. Set it up, then "
-            "accept it again: fleetseal device trust."
+            "It is in factory state, though it had a certificate of ours: it was reset or replaced. If that was on "
+            "purpose, accept it: fleetseal device trust; then set it up: fleetseal device setup."
         )
     if sight.served is not None and (own.leaves or own.keys) and not _in_lineage(sight.served, own):
         return (

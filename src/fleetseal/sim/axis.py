@@ -65,7 +65,7 @@ class Axis:
         routes = {
             "/axis-cgi/param.cgi": _Route(classic.param, classic.param_anonymous),
             "/axis-cgi/usergroup.cgi": _Route(classic.usergroup, _never),
-            "/axis-cgi/pwdgrp.cgi": _Route(classic.pwdgrp, lambda request: device.needs_setup, "admin"),
+            "/axis-cgi/pwdgrp.cgi": _Route(classic.pwdgrp, classic.pwdgrp_anonymous, "admin"),
             "/axis-cgi/date.cgi": _Route(classic.date, _never),
         }
         if offers.basic_device_info is not None:

@@ -55,6 +55,10 @@ class Classic:
         del request
         return Response.text(f"{user}\n{' '.join(self._device.groups[user])}\n")
 
+    def pwdgrp_anonymous(self, request: Request) -> bool:
+        """In factory state the first administrator is made without a login (device-api 4.2)."""
+        return self._device.needs_setup and not (self._device.faults.setup_by_get and request.method == "POST")
+
     async def pwdgrp(self, request: Request, user: str) -> Response:
         query, device = request.query, self._device
         actions: dict[str, Callable[[], str]] = {"add": lambda: self._add(query), "update": lambda: self._change(query)}
@@ -82,6 +86,8 @@ class Classic:
         groups = tuple(group for group in GROUPS if group in query.get("sgrp", "").split(":"))
         if device.needs_setup and "admin" not in groups:
             return "Error: the first account must be an administrator.\n"
+        if not self._strong(query.get("pwd", "")):
+            return "Error: the password does not meet the policy.\n"
         device.add_user(name, query.get("pwd", ""), groups)
         return f"Created account {name}.\n"
 
@@ -90,9 +96,22 @@ class Classic:
         fresh_root = device.needs_setup and device.profile.login.root_exists and name == "root"
         if name not in device.users and not fresh_root:
             return "Error: no such account.\n"
+        if "pwd" in query and not self._strong(query["pwd"]):
+            return "Error: the password does not meet the policy.\n"
         groups = device.groups.get(name, GROUPS)
         device.add_user(name, query.get("pwd", device.users.get(name, "")), groups)
         return f"Modified account {name}.\n"
+
+    def _strong(self, password: str) -> bool:
+        """By the policy of this device (device-api 4.1)."""
+        kinds = (str.isupper, str.islower, str.isdigit, lambda character: not character.isalnum())
+        match self._device.faults.passphrase_policy:
+            case "length":
+                return len(password) >= 15
+            case "complex":
+                return len(password) >= 12 and all(any(map(kind, password)) for kind in kinds)
+            case _:
+                return True
 
     def _remove(self, name: str) -> str:
         if self._device.users.pop(name, None) is None:

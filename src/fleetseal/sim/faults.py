@@ -53,6 +53,8 @@ class Faults:
     nonce_seconds: float = 300.0  # life of a digest nonce
     redirect_to: str | None = None  # every request: 302 to this URL
     busy: bool = False  # every request: 503
+    setup_by_get: bool = False  # a form POST of the first administrator is answered 401 (C1110-E 12.9, device-api 4.2)
+    passphrase_policy: str = "none"  # noqa: S105 - a policy: none, length or complex
     basic_only: bool = False  # only Basic is offered, on plain HTTP too
     no_qop: bool = False  # digest as in RFC 2069
     realm: str | None = None  # another realm than AXIS_<serial>

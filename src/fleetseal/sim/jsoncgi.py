@@ -88,7 +88,11 @@ class JsonCgi:
             data = {"systemready": "yes", "needsetup": "yes" if device.needs_setup else "no"}
             if offers.systemready_details:
                 uptime = int(device.around.clock.monotonic() - device.started)
-                data |= {"uptime": str(uptime), "bootid": device.boot_id, "passphrasepolicy": "none"}
+                data |= {
+                    "uptime": str(uptime),
+                    "bootid": device.boot_id,
+                    "passphrasepolicy": device.faults.passphrase_policy,
+                }
             return data
 
         return await self._call(request, offers.systemready or "", act)

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import Login
-from fleetseal.operations import clocks, importing, inventory, trust
+from fleetseal.operations import clocks, importing, inventory, setting_up, trust
 from fleetseal.operations.inventory import Changes
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import (
@@ -18,6 +18,7 @@ from fleetseal.web.schemas import (
     DeviceExport,
     DeviceImport,
     DeviceSelection,
+    DeviceSetup,
     Removal,
     secret,
 )
@@ -49,6 +50,17 @@ async def add_devices(backend: Asked, body: DeviceAddition) -> Rows:
         https_port=body.https_port,
         login=_login(body.username, body.password),
         site=inventory.DEFAULT_SITE if body.site is None else body.site,
+    )
+
+
+@router.post("/setup", summary="Make the first administrator of devices in factory state")
+async def set_up_devices(backend: Asked, body: DeviceSetup) -> Rows:
+    return await setting_up.set_up(
+        backend.services,
+        actor=backend.actor,
+        references=body.devices,
+        login=Login(body.username, body.password.get_secret_value()),
+        plain_http=body.plain_http,
     )
 
 

@@ -92,6 +92,13 @@ class DeviceImport(Body):
     site: str | None = None
 
 
+class DeviceSetup(Body):
+    devices: list[str]
+    username: str
+    password: SecretStr
+    plain_http: bool = False
+
+
 class DeviceExport(Body):
     form: Literal["csv", "json"] = "csv"
     filters: list[str] = []

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 from fleetseal.core.errors import (
     CredentialsNeeded,
+    InvalidInput,
     NotSupported,
     PermissionDenied,
     ProtocolViolation,
     Rejected,
 )
-from fleetseal.core.model import DeviceFacts, Serial, serial_of
+from fleetseal.core.model import DeviceFacts, Login, Serial, serial_of
 from fleetseal.core.text import clean
-from fleetseal.devices.axis import wire_cgi, wire_json
+from fleetseal.devices.axis import setup, wire_cgi, wire_json
 from fleetseal.devices.http import Ask
 from fleetseal.devices.transport import T, Transport
 
@@ -34,6 +35,7 @@ class Stranger:
 
     properties: Mapping[str, str] | None  # None: it wants a login first, or does not know the question
     needs_setup: bool | None
+    passphrase_policy: str | None = None  # of the first administrator's password; None: it does not say
 
     @property
     def serial(self) -> Serial | None:
@@ -66,7 +68,48 @@ async def meet(transport: Transport) -> Stranger:
         flag = await _if_told(transport, wire_cgi.list_parameters("System.RootPwdSet", anonymous=True))
         if flag is not None and "System.RootPwdSet" in flag:
             needs_setup = flag["System.RootPwdSet"] == "no"
-    return Stranger(properties, needs_setup)
+    return Stranger(properties, needs_setup, None if ready is None else ready.passphrase_policy)
+
+
+async def set_up(transport: Transport, stranger: Stranger, login: Login) -> None:
+    """The device was sent its first administrator, and did not say no. Raises InvalidInput, sending nothing, for what
+    it would refuse; Rejected when it refuses; OutcomeUnknown."""
+    firmware = (stranger.properties or {}).get("Version", "")
+    problem = setup.user_problem(login.username, firmware) or setup.password_problem(
+        login.password, stranger.passphrase_policy
+    )
+    if problem is not None:
+        raise InvalidInput(f"{problem} Nothing was sent.")
+    *earlier, last = setup.first_administrator(login, firmware)
+    for ways in earlier:
+        try:
+            await _post_or_get(transport, ways)
+        except Rejected:
+            continue  # no such user here: the next way makes it
+        return
+    try:
+        await _post_or_get(transport, last)
+    except Rejected as error:
+        if login.username == "root" or firmware:
+            raise
+        raise Rejected(
+            f"{error.message} Before AXIS OS 11.6 the first administrator is always root.",
+            vendor_code=error.vendor_code,
+            vendor_text=error.vendor_text,
+        ) from error
+
+
+async def _post_or_get(transport: Transport, ways: tuple[Ask[None], Ask[None]]) -> None:
+    post, get = ways
+    try:
+        await transport.ask(post)
+    except (CredentialsNeeded, NotSupported):
+        try:
+            await transport.ask(get)
+        except (CredentialsNeeded, NotSupported, PermissionDenied) as error:
+            raise Rejected(
+                "The device does not take a first administrator, though it says that it is in factory state."
+            ) from error
 
 
 async def log_in(transport: Transport) -> None:

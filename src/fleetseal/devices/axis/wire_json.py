@@ -21,6 +21,7 @@ class Readiness:
     ready: bool
     needs_setup: bool
     boot_id: str | None
+    passphrase_policy: str | None = None  # none | length | complex; None: it does not say
 
 
 def unrestricted_properties() -> Ask[Mapping[str, str]]:
@@ -99,5 +100,11 @@ def _readiness(data: dict[str, Any]) -> Readiness:
     return Readiness(
         ready=data.get("systemready") == "yes",
         needs_setup=data.get("needsetup") == "yes",
-        boot_id=data.get("bootid") if isinstance(data.get("bootid"), str) else None,
+        boot_id=_told(data, "bootid"),
+        passphrase_policy=_told(data, "passphrasepolicy"),
     )
+
+
+def _told(data: dict[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    return value if isinstance(value, str) else None
