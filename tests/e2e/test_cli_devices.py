@@ -141,6 +141,20 @@ def test_a_fresh_device_is_set_up(line: Line, devices: Devices, tmp_path: Path) 
     assert "It has an administrator already. Nothing was sent." in said
 
 
+def test_credentials_are_tried_on_devices_without_a_login(line: Line, devices: Devices, tmp_path: Path) -> None:
+    (camera,) = devices.add("9.10")
+    line("device", "add", camera.address, "--http-port", str(camera.http_port), "--https-port", str(camera.https_port))
+    assert "There is no credential." in line("credential", "list")[0]
+    login = ("--username", "root", "--password-file", str(tmp_path / "password"))
+    assert [one["name"] for one in line.json("credential", "add", "site", *login)] == ["site"]
+    assert "already" in line("credential", "add", "site", *login, code=2)[1]
+    line("device", "refresh", "--all")
+    assert line.json("device", "list")[0]["status"] == "OK"
+    assert "simulated" not in "".join(line("credential", "list"))
+    assert line.json("credential", "remove", "site") == []
+    assert "no credential 'site'" in line("credential", "remove", "site", code=3)[1]
+
+
 def test_an_unknown_device_is_not_found(line: Line) -> None:
     for command in (
         ("device", "show", "B8A44F000000"),

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -40,6 +41,25 @@ async def test_migrating_an_empty_database_gives_the_tables_of_the_schema(tmp_pa
     engine.dispose()
     migrated, made = definitions(tmp_path / "migrated.db"), definitions(tmp_path / "made.db")
     assert {name: parts(sql) for name, sql in migrated.items()} == {name: parts(sql) for name, sql in made.items()}
+
+
+async def test_what_the_first_release_stored_is_kept(tmp_path: Path) -> None:
+    """Revision 0001 to the newest: the tables are those of a new database, and the rows are there."""
+    await (await Database.open(tmp_path / "new.db")).close()
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.begin() as old:
+        config.attributes["connection"] = old
+        command.upgrade(config, "0001")
+        old.exec_driver_sql("insert into setting (key, value, changed) values ('https.soak-seconds', '7', '2026')")
+    engine.dispose()
+    assert "credential" not in definitions(tmp_path / "old.db")
+    await (await Database.open(tmp_path / "old.db")).close()
+    assert definitions(tmp_path / "old.db") == definitions(tmp_path / "new.db")
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        assert connection.execute("select key, value from setting").fetchall() == [("https.soak-seconds", "7")]
+    connection.close()
 
 
 async def test_the_migration_tool_finds_no_difference_either(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from fleetseal.cli.common import WRONG, guarded
 _NOUNS = {
     "ca": "The certificate authority: create or import it, show, export, unlock and lock it.",
     "device": "Devices: add, set up, import, list, show, refresh, change, trust, export and remove them.",
+    "credential": "Logins tried on devices of the inventory that have none: add, list and remove them.",
     "https": "HTTPS on devices: enable or update it, or disable it.",
     "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
     "alarm": "Conditions that hold now and need attention: list and acknowledge them.",

@@ -39,10 +39,13 @@ from fleetseal.operations.listing import Context
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust, trust_columns
 from fleetseal.pki import chain
-from fleetseal.store import inventory
+from fleetseal.store import credentials, inventory
 from fleetseal.store.database import Transaction
 
 Columns = dict[str, Any]
+
+_FOUND = "credential that the device took"
+"""Among the columns until they are stored: a login."""
 
 
 async def refresh_device(services: Services, device_id: DeviceId, *, sight: Sight | None = None) -> Device:
@@ -69,8 +72,11 @@ async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | 
         context = await Context.read(services, tx)
     look = _Look(services, context, services.connect(context.settings), device, login)
     columns, facts = await look.columns(sight)
+    found: Login | None = columns.pop(_FOUND, None)
     try:
         async with services.database.transaction() as tx:
+            if found is not None and await inventory.login(tx, services.sealer, device_id) is None:
+                await inventory.set_login(tx, services.sealer, device_id, found)
             return Outcome(await inventory.change(tx, device_id, **columns), facts)
     except Conflict:
         problem = (
@@ -180,11 +186,38 @@ class _Look:
 
     async def _believed(self, sight: Sight, trust: PeerTrust) -> tuple[Columns, DeviceFacts | None]:
         """What follows once it is settled how this device is believed."""
-        if self.login is None or self.device.login_refused or _nothing_to_log_into(sight):
-            return ({} if isinstance(trust, Plaintext) else trust_columns(trust, sight.served)), None
+        without = {} if isinstance(trust, Plaintext) else trust_columns(trust, sight.served)
+        if _nothing_to_log_into(sight):
+            return without, None
+        if self.login is None:
+            return await self._tried(sight, trust, without)
+        if self.device.login_refused:
+            return without, None
+        return await self._logged_in(sight, trust, self.login)
+
+    async def _tried(self, sight: Sight, trust: PeerTrust, without: Columns) -> tuple[Columns, DeviceFacts | None]:
+        """The named credentials, in order, until the device takes one. Each try is on record before it is made, so
+        that none is refused twice a day, whatever happens in between."""
+        device_id = self.device.id
+        async with self.services.database.reading() as tx:
+            now = self.services.clock.now()
+            candidates = await credentials.untried(tx, self.services.sealer, device_id, now=now)
+        for one in candidates:
+            async with self.services.database.transaction() as tx:
+                if not await credentials.note_try(tx, one.id, device_id, now=self.services.clock.now()):
+                    continue
+            columns, facts = await self._logged_in(sight, trust, one.login)
+            if columns.pop("password_refused_version", None) is not None:
+                continue
+            async with self.services.database.transaction() as tx:
+                await credentials.forget_try(tx, one.id, device_id)
+            return (columns if facts is None else columns | {_FOUND: one.login}), facts
+        return without, None
+
+    async def _logged_in(self, sight: Sight, trust: PeerTrust, login: Login) -> tuple[Columns, DeviceFacts | None]:
         try:
             async with self.connector.open(
-                self.device.endpoint, trust, self.login, serial=self.device.serial or sight.serial
+                self.device.endpoint, trust, login, serial=self.device.serial or sight.serial
             ) as connection:
                 reading = await self._read(connection)
         except IdentityMismatch as error:

@@ -22,7 +22,7 @@ from fleetseal.core.errors import Conflict, StoreError
 
 Transaction: TypeAlias = AsyncConnection
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest migration. A database that says so is opened without loading the migration tool."""
 
 
@@ -156,6 +156,7 @@ def _upgrade(connection: Connection) -> None:
 # ---------------------------------------------------------------- errors
 
 _UNIQUE = {
+    "credential.name": "There is a credential of this name already.",
     "device.serial": "This device is in the inventory already.",
     "device.address": "Another device of the inventory has this address and HTTPS port.",
     "job.device_id": "Another task is at work on this device.",

@@ -101,6 +101,25 @@ device = Table(
     sqlite_autoincrement=True,  # an id is never used again: sealed cells are bound to it
 )
 
+credential = Table(
+    "credential",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the order in which they are tried
+    Column("name", String(64), nullable=False, unique=True),
+    Column("username", String(64), nullable=False),
+    Column("password_sealed", LargeBinary, nullable=False),  # version 1: never changed
+    Column("added", Moment, nullable=False),
+    sqlite_autoincrement=True,  # an id is never used again: sealed cells are bound to it
+)
+
+credential_try = Table(
+    "credential_try",
+    metadata,
+    Column("credential_id", ForeignKey("credential.id", ondelete="CASCADE"), primary_key=True),
+    Column("device_id", Integer, primary_key=True, autoincrement=False),
+    Column("day", String(10), nullable=False),  # UTC, 2026-11-23: of the last try that was refused, or not yet judged
+)
+
 authority = Table(
     "authority",
     metadata,

@@ -4,7 +4,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from fleetseal import __version__
-from fleetseal.web import alarms, authorities, devices, problems, settings, tasks
+from fleetseal.web import alarms, authorities, credentials, devices, problems, settings, tasks
 from fleetseal.web.backend import Asked, Backend
 
 _server = APIRouter(tags=["server"])
@@ -27,7 +27,15 @@ def build(backend: Backend) -> FastAPI:
     )
     api.state.backend = backend
     problems.install(api, backend.services.rng)
-    for router in (_server, authorities.router, devices.router, tasks.router, alarms.router, settings.router):
+    for router in (
+        _server,
+        authorities.router,
+        devices.router,
+        credentials.router,
+        tasks.router,
+        alarms.router,
+        settings.router,
+    ):
         api.include_router(router, prefix="/api/v1")
     return api
 

@@ -142,6 +142,16 @@ class Removal(Body):
     devices: list[str]
 
 
+class CredentialAddition(Body):
+    name: str
+    username: str
+    password: SecretStr
+
+
+class CredentialRemoval(Body):
+    name: str
+
+
 # ---------------------------------------------------------------- tasks
 
 
