@@ -51,7 +51,7 @@ class Line:
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], fleet: Fleet) -> None:
         self.data = folder / "data"
-        self._folder = folder
+        self.folder = folder
         self._capsys = capsys
         (folder / "roots.pem").write_bytes(fleet.maker.roots_pem)
         (folder / "password").write_text("simulated")
@@ -70,16 +70,16 @@ class Line:
 
     def prepare(self) -> None:
         """A CA, and settings for tests."""
-        self("settings", "set", "devices.maker-roots", str(self._folder / "roots.pem"))
+        self("settings", "set", "devices.maker-roots", str(self.folder / "roots.pem"))
         self("settings", "set", "https.soak-seconds", "0")
         self("settings", "set", "https.verify-seconds", "5")
-        passphrase = str(self._folder / "passphrase")
+        passphrase = str(self.folder / "passphrase")
         self("ca", "create", "--name", "Site", "--key-type", "ec", "--passphrase-file", passphrase)
 
     def add(self, device: SimulatedDevice, *, password: str = "simulated", code: int = 0) -> dict[str, Any]:
-        (self._folder / "typed").write_text(password)
+        (self.folder / "typed").write_text(password)
         ports = ("--http-port", str(device.http_port), "--https-port", str(device.https_port))
-        login = ("--username", device.username, "--password-file", str(self._folder / "typed"))
+        login = ("--username", device.username, "--password-file", str(self.folder / "typed"))
         added = self.json("device", "add", device.address, *ports, *login, code=code)
         assert len(added) == 1
         return dict(added[0])
@@ -153,6 +153,27 @@ def test_credentials_are_tried_on_devices_without_a_login(line: Line, devices: D
     assert "simulated" not in "".join(line("credential", "list"))
     assert line.json("credential", "remove", "site") == []
     assert "no credential 'site'" in line("credential", "remove", "site", code=3)[1]
+
+
+def test_devices_of_a_range_are_found_and_added_at_a_persons_word(line: Line, devices: Devices) -> None:
+    """A range of one address, with the ports of a virtual device; how far the search is goes to standard error."""
+    line.prepare()
+    device = devices.add("12.11")[0]
+    ports = ("--http-port", str(device.http_port), "--https-port", str(device.https_port))
+    where = ("--range", f"{device.address}-{device.address}", *ports)
+    found = line.json("discover", *where)
+    assert [(one["address"], one["result"], one["trust"]) for one in found] == [(device.address, "found", "factory")]
+    out, _ = line("discover", *where)
+    assert "factory" in out
+    assert device.credential_bytes == 0
+    for wrong in (("--yes",), ("--add",), ("--username", "root")):
+        line("discover", *where, *wrong, code=2)
+    login = ("--username", device.username, "--password-file", str(line.folder / "password"))
+    added = line.json("discover", *where, "--add", "--yes", *login)
+    assert [(one["result"], one["device"]["status"]) for one in added] == [("added", "OK")]
+    assert [one["result"] for one in line.json("discover", *where)] == ["known"]
+    assert line.json("discover", "--range", "127.0.8.0/28", *ports) == []
+    assert "too many" in line("discover", "--range", "10.0.0.0/8", code=2)[1]
 
 
 def test_an_unknown_device_is_not_found(line: Line) -> None:

@@ -18,6 +18,7 @@ _NOUNS = {
     "settings": "Settings: list, get and set them.",
 }
 _VERBS = {
+    "discover": ("discover", "Find devices on the network, and take them into the inventory."),
     "serve": ("serve", "Work for this data directory until stopped: the API on a local socket, and the jobs."),
     "demo": ("demo", "Secure a virtual site before your eyes, and let openssl verify it."),
     "simulate": ("simulate", "Run virtual devices on this computer, with real TLS."),

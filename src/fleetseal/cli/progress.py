@@ -23,7 +23,8 @@ class Progress:
         self.close()
 
     def show(self, now: dict[str, Any]) -> None:
-        """`now`: `total`, `done`, `failed`, `action` and `note`."""
+        """`now`: `total`, `done`, `failed`, `action` and `note`; `of` says what is counted, if not devices, and `pace`
+        how fast."""
         if sys.stderr.isatty():
             self._draw(now)
             return
@@ -60,4 +61,7 @@ class Progress:
 
     def _text(self, now: dict[str, Any]) -> str:
         failed = f", {now['failed']} failed" if now["failed"] else ""
-        return f"{now['action']}: {self._told} %, {now['done']} of {now['total']} devices{failed}"
+        pace = f", {now['pace']}" if "pace" in now else ""
+        return (
+            f"{now['action']}: {self._told} %, {now['done']} of {now['total']} {now.get('of', 'devices')}{failed}{pace}"
+        )

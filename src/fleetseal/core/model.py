@@ -104,6 +104,22 @@ class DeviceFacts:
     https_port: int | None = None
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """Something answered on the network, at the address its answer came from; not yet a device. The serial is a
+    hint: identity is what the device itself says when it is looked at."""
+
+    address: str
+    http_port: int = 80
+    https_port: int = 443
+    serial: Serial | None = None
+    seen_by: tuple[str, ...] = ()  # "range", "mDNS", "SSDP", "WS-Discovery"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.address, self.http_port, self.https_port)
+
+
 # ---------------------------------------------------------------- how far we believe it
 
 

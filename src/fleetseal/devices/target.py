@@ -22,10 +22,15 @@ async def resolve(host: str) -> str:
         if not found:
             raise Unreachable(f"The name {host} has no address.") from None
         address = ipaddress.ip_address(found[0])
-    judged = getattr(address, "ipv4_mapped", None) or address
-    if judged.is_unspecified or judged.is_multicast or judged == _BROADCAST or judged in _METADATA:
+    if not may_be_dialled(address):
         raise InvalidInput(f"{address} cannot be the address of a device. Nothing was sent.")
     return str(address)
+
+
+def may_be_dialled(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it can be a device's: not unspecified, multicast, broadcast, or a cloud's metadata service."""
+    judged = getattr(address, "ipv4_mapped", None) or address
+    return not (judged.is_unspecified or judged.is_multicast or judged == _BROADCAST or judged in _METADATA)
 
 
 async def addresses(name: str) -> tuple[str, ...]:

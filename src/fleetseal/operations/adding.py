@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import Conflict, DeviceError, InvalidInput
-from fleetseal.core.model import Device, DeviceFacts, DeviceId, Endpoint, Login
+from fleetseal.core.model import Device, DeviceFacts, DeviceId, Endpoint, Login, Serial
+from fleetseal.core.text import clean
 from fleetseal.devices.driver import Connector, Sight
 from fleetseal.operations.contact import look_again, names_itself, refresh_device
 from fleetseal.operations.listing import Context, Row
@@ -58,11 +59,15 @@ class Adding:
     login: Login | None
     site: str
 
-    async def one(self, target: Target) -> Row:
+    async def one(self, target: Target, *, expected: Serial | None = None) -> Row:
+        """The row of `device add`; `expected`: whom the person meant, when they saw it."""
         try:
             sight = await self.connector.look(target.first)
             if not names_itself(sight):
                 return _result(target, "failed", message=f"What answers at {target.shown} is not an Axis device.")
+            if expected is not None and sight.serial != expected:
+                shown = clean(sight.serial or "a device that does not say which")
+                return _result(target, "failed", message=f"{target.shown} is {shown} now, not {expected}.")
             typed = target.typed(sight)
             endpoint, sight = await self._settle(target, typed, sight)
             async with self.services.database.transaction() as tx:

@@ -5,6 +5,7 @@ By itself trust only tightens. It is lowered by a person alone: `accept` here, a
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from fleetseal.core.config import Settings
@@ -47,7 +48,11 @@ async def peer_trust(services: Services, tx: Transaction, device: Device, sight:
         raise IdentityMismatch(problem)
     if device.ever_anchored:
         return own
-    if sight is not None and sight.served is not None and _is_anchored(services, device, sight.served, own):
+    if (
+        sight is not None
+        and sight.served is not None
+        and _is_anchored(device.address, sight.served, own, services.clock.now())
+    ):
         return own
     if device.trust_level is TrustLevel.FACTORY or (sight is not None and sight.factory):
         return Factory()
@@ -237,14 +242,30 @@ def _first_contact(device: Device, sight: Sight | None, settings: Settings) -> P
     )
 
 
-def _is_anchored(services: Services, device: Device, served: Served, own: Anchored) -> bool:
+def foreseen(sight: Sight, host: str, own: Anchored, *, settings: Settings, at: datetime) -> TrustLevel:
+    """How far a device that is not in the inventory would be believed if a person adopted it at `host`. Pure."""
+    if sight.serial is None:
+        return TrustLevel.NONE
+    if sight.served is not None and _is_anchored(host, sight.served, own, at):
+        return TrustLevel.ANCHORED
+    if sight.factory:
+        return TrustLevel.FACTORY
+    if settings.security_ignore_certificate_validation:
+        if sight.served is not None and "digest" in sight.https_schemes:
+            return TrustLevel.FIRST_USE
+        if sight.http and "digest" in sight.http_schemes:
+            return TrustLevel.PLAINTEXT
+    return TrustLevel.NONE
+
+
+def _is_anchored(host: str, served: Served, own: Anchored, at: datetime) -> bool:
     if _in_lineage(served, own):
         return True
     if own.leaves or own.keys or not own.anchors:
         return False
     with_chain = (*served.chain[1:], *own.intermediates)
     try:
-        chain.verify_server(served.leaf, with_chain, anchors=own.anchors, name=device.address, at=services.clock.now())
+        chain.verify_server(served.leaf, with_chain, anchors=own.anchors, name=host, at=at)
     except (TrustFailure, InvalidInput):  # not ours, or an address that no certificate can name
         return False
     return True

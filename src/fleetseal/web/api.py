@@ -4,7 +4,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from fleetseal import __version__
-from fleetseal.web import alarms, authorities, credentials, devices, problems, settings, tasks
+from fleetseal.operations.discover import Discovery
+from fleetseal.web import alarms, authorities, credentials, devices, discovery, problems, settings, tasks
 from fleetseal.web.backend import Asked, Backend
 
 _server = APIRouter(tags=["server"])
@@ -26,16 +27,10 @@ def build(backend: Backend) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     api.state.backend = backend
+    api.state.discovery = Discovery(backend.services)
     problems.install(api, backend.services.rng)
-    for router in (
-        _server,
-        authorities.router,
-        devices.router,
-        credentials.router,
-        tasks.router,
-        alarms.router,
-        settings.router,
-    ):
+    nouns = (authorities, devices, credentials, discovery, tasks, alarms, settings)
+    for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")
     return api
 

@@ -3,9 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import SecretStr
 
-from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import Login
 from fleetseal.operations import clocks, importing, inventory, setting_up, trust
 from fleetseal.operations.inventory import Changes
@@ -20,6 +18,7 @@ from fleetseal.web.schemas import (
     DeviceSelection,
     DeviceSetup,
     Removal,
+    login,
     secret,
 )
 
@@ -48,7 +47,7 @@ async def add_devices(backend: Asked, body: DeviceAddition) -> Rows:
         targets=body.targets,
         http_port=body.http_port,
         https_port=body.https_port,
-        login=_login(body.username, body.password),
+        login=login(body.username, body.password),
         site=inventory.DEFAULT_SITE if body.site is None else body.site,
     )
 
@@ -71,7 +70,7 @@ async def import_devices(backend: Asked, body: DeviceImport) -> Rows:
         actor=backend.actor,
         text=body.content.get_secret_value(),
         form=body.form,
-        login=_login(body.username, body.password),
+        login=login(body.username, body.password),
         site=inventory.DEFAULT_SITE if body.site is None else body.site,
     )
 
@@ -120,11 +119,3 @@ async def compare_clocks(backend: Asked, body: ClockRequest) -> Rows:
 @router.post("/removal", summary="Forget devices; what was issued to them stays on record")
 async def remove_devices(backend: Asked, body: Removal) -> Rows:
     return await inventory.remove(backend.services, actor=backend.actor, references=body.devices)
-
-
-def _login(username: str | None, password: SecretStr | None) -> Login | None:
-    if username is None and password is None:
-        return None
-    if username is None or password is None:
-        raise InvalidInput("A user name and a password belong together: give both, or neither.")
-    return Login(username, password.get_secret_value())

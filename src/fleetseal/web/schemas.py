@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from fleetseal.core import model
+from fleetseal.core.errors import InvalidInput
 from fleetseal.core.secrets import Secret
 
 
@@ -152,6 +153,30 @@ class CredentialRemoval(Body):
     name: str
 
 
+class Search(Body):
+    """`timeout`: seconds."""
+
+    ranges: list[str]
+    timeout: float | None = None
+    http_port: int | None = None
+    https_port: int | None = None
+
+
+class Found(Body):
+    """A device as it was found."""
+
+    address: str
+    http_port: int
+    https_port: int
+    mac: str | None
+
+
+class Adoption(Body):
+    devices: list[Found]
+    username: str | None = None
+    password: SecretStr | None = None
+
+
 # ---------------------------------------------------------------- tasks
 
 
@@ -180,3 +205,12 @@ class Continuation(Body):
 
 def secret(value: SecretStr | None) -> Secret | None:
     return None if value is None else Secret(value.get_secret_value())
+
+
+def login(username: str | None, password: SecretStr | None) -> model.Login | None:
+    """Raises InvalidInput when only one of the two is given."""
+    if (username is None) != (password is None):
+        raise InvalidInput("A user name and a password belong together: give both, or neither.")
+    if username is None or password is None:
+        return None
+    return model.Login(username, password.get_secret_value())

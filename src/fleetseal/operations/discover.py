@@ -1,0 +1,227 @@
+"""Finding devices: what answers on the network is looked at without any credential, and a person adopts from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import Conflict, DeviceError, InvalidInput
+from fleetseal.core.model import Anchored, Login, Serial, Sighting, mac_of, serial_of
+from fleetseal.core.runtime import side_by_side
+from fleetseal.devices.discovery import scan
+from fleetseal.devices.discovery.interfaces import on_link
+from fleetseal.devices.discovery.scan import Progress
+from fleetseal.devices.driver import NOT_AXIS, Connector, Sight
+from fleetseal.operations import issuing
+from fleetseal.operations.adding import Adding, Ports, Target, check_port
+from fleetseal.operations.contact import names_itself
+from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.services import Services
+from fleetseal.operations.settings import in_force
+from fleetseal.operations.trust import foreseen
+from fleetseal.store import inventory
+
+_RANGE_SECONDS = 1.0
+_LONGEST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was asked. `seconds`: how long one address may take to accept a connection."""
+
+    ranges: tuple[str, ...]
+    seconds: float | None = None
+    http_port: int | None = None
+    https_port: int | None = None
+
+
+@dataclass
+class Stage:
+    """What a search does now, and how far it is."""
+
+    name: str = "Scan"
+    progress: Progress = field(default_factory=Progress)
+
+    def shown(self) -> Row:
+        """`{"stage","total","done","found","rate","seconds_left"}`"""
+        now = self.progress
+        left = now.seconds_left
+        return {
+            "stage": self.name,
+            "total": now.total,
+            "done": now.done,
+            "found": now.found,
+            "rate": round(now.rate),
+            "seconds_left": None if left is None else round(left),
+        }
+
+
+class Discovery:
+    """One search at a time: two would break the pace of each other."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stage: Stage | None = None
+
+    @property
+    def progress(self) -> Row | None:
+        """How far the running search is; None when none runs."""
+        return None if self._stage is None else self._stage.shown()
+
+    async def search(self, search: Search) -> Row:
+        """`{"devices","others"}`: one object as of `device add` for each Axis device, with `http_port` and
+        `https_port`, `result` being `found`, `known` or `failed`; and how many addresses answer as something else.
+
+        No credential is sent. Raises InvalidInput, sending nothing, on what cannot be searched; Conflict while
+        another search runs.
+        """
+        if self._stage is not None:
+            raise Conflict("A search runs already. Wait for its end. Nothing was sent.")
+        stage = self._stage = Stage()
+        try:
+            sightings = await self._scan(search, stage.progress)
+            self._stage = stage = Stage("Identify", Progress(total=len(sightings)))
+            return await self._identify(sightings, stage.progress)
+        finally:
+            self._stage = None
+
+    async def _scan(self, search: Search, progress: Progress) -> list[Sighting]:
+        addresses = scan.parse_ranges(search.ranges)
+        for port in (search.http_port, search.https_port):
+            check_port(port)
+        seconds = _RANGE_SECONDS if search.seconds is None else search.seconds
+        if not 0 < seconds <= _LONGEST_SECONDS:
+            raise InvalidInput(f"The timeout is a number of seconds up to {_LONGEST_SECONDS:.0f}. Nothing was sent.")
+        http_port, https_port = search.http_port or 80, search.https_port or 443
+        found = await scan.scan(
+            addresses,
+            ports=(https_port, http_port),
+            seconds=seconds,
+            clock=self._services.clock,
+            on_link=on_link(),
+            progress=progress,
+        )
+        return [Sighting(address, http_port, https_port, seen_by=("range",)) for address in found]
+
+    async def _identify(self, sightings: Sequence[Sighting], progress: Progress) -> Row:
+        settings = await in_force(self._services)
+        async with self._services.database.reading() as tx:
+            own = Anchored(await issuing.anchors(tx), await issuing.intermediates(tx))
+        look = _Look(self._services, settings, self._services.connect(settings), own, progress)
+        works = [look.at(sighting) for sighting in sightings]
+        rows = await side_by_side(works, at_once=settings.jobs_concurrency)
+        devices = [row for row in rows if row is not None]
+        return {"devices": devices, "others": len(rows) - len(devices)}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A device that a person chose from what was found; `mac` is what it said then."""
+
+    address: str
+    http_port: int
+    https_port: int
+    mac: str | None
+
+
+async def adopt(
+    services: Services, *, actor: str, wanted: Sequence[Wanted], login: Login | None, site: str = "default"
+) -> list[Row]:
+    """The person's adoption of each: contacted again, identified, stored; only then is the login sent. Rows as of
+    `device add`. A device that says it is another one now is not taken. Raises InvalidInput, contacting nothing."""
+    targets = [
+        Target(one.address, None, Ports(_unusual(one.http_port, 80), _unusual(one.https_port, 443))) for one in wanted
+    ]
+    for one in wanted:
+        check_port(one.http_port)
+        check_port(one.https_port)
+    expected = [None if one.mac is None else _serial(one.mac) for one in wanted]
+    settings = await in_force(services)
+    adder = Adding(services, settings, services.connect(settings), actor, login, site)
+    works = [adder.one(target, expected=serial) for target, serial in zip(targets, expected, strict=True)]
+    return await side_by_side(works, at_once=settings.jobs_concurrency)
+
+
+@dataclass(frozen=True)
+class _Look:
+    services: Services
+    settings: Settings
+    connector: Connector
+    own: Anchored
+    progress: Progress
+
+    async def at(self, sighting: Sighting) -> Row | None:
+        """Who answers there; None: no Axis device."""
+        started = self.services.clock.monotonic()
+        try:
+            sight = await self.connector.look(sighting.endpoint)
+        except (DeviceError, InvalidInput) as error:
+            return _row(sighting, "failed", message=error.message)
+        finally:
+            self.progress.done += 1
+            self.progress.seconds = max(self.progress.seconds, self.services.clock.monotonic() - started)
+        if not names_itself(sight):
+            return None
+        self.progress.found += 1
+        return await self._known(sighting, sight) or self._found(sighting, sight)
+
+    async def _known(self, sighting: Sighting, sight: Sight) -> Row | None:
+        if sight.serial is None:
+            return None
+        async with self.services.database.reading() as tx:
+            device = await inventory.by_serial(tx, sight.serial)
+            if device is None:
+                return None
+            shown = (await Context.read(self.services, tx)).row(device)
+        message = f"It is in the inventory already, at {device.address}."
+        return _row(sighting, "known", message=message, serial=device.serial) | {
+            "model": device.model,
+            "firmware": device.firmware,
+            "trust": device.trust_level.value,
+            "device": shown,
+        }
+
+    def _found(self, sighting: Sighting, sight: Sight) -> Row:
+        trust = foreseen(sight, sighting.address, self.own, settings=self.settings, at=self.services.clock.now())
+        facts = sight.facts
+        return _row(sighting, "found", message=_remark(sight), serial=sight.serial) | {
+            "model": None if facts is None else facts.model,
+            "firmware": None if facts is None else facts.firmware,
+            "trust": trust.value,
+        }
+
+
+def _row(sighting: Sighting, result: str, *, message: str, serial: Serial | None = None) -> Row:
+    return {
+        "address": sighting.address,
+        "result": result,
+        "mac": None if serial is None else mac_of(serial),
+        "model": None,
+        "firmware": None,
+        "trust": None,
+        "message": message,
+        "device": None,
+        "http_port": sighting.http_port,
+        "https_port": sighting.https_port,
+        "seen_by": list(sighting.seen_by),
+    }
+
+
+def _remark(sight: Sight) -> str:
+    """What a person should know before adopting it."""
+    if sight.unsupported_reason not in (None, NOT_AXIS):
+        return str(sight.unsupported_reason)
+    if sight.needs_setup:
+        return "It is in factory state: it has no administrator yet."
+    return sight.tls_error or ""
+
+
+def _unusual(port: int, usual: int) -> int | None:
+    """A port as typed, or None where it is the usual one: then the device's own parameters tell it."""
+    return None if port == usual else port
+
+
+def _serial(mac: str) -> Serial:
+    serial = serial_of(mac)
+    if serial is None:
+        raise InvalidInput(f"{mac!r} is no MAC address.")
+    return serial

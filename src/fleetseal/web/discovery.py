@@ -1,0 +1,43 @@
+"""Finding devices on the network."""
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Request
+
+from fleetseal.operations import discover
+from fleetseal.operations.discover import Discovery, Wanted
+from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import Adoption, Search, login
+
+router = APIRouter(prefix="/discovery", tags=["discovery"])
+
+Row = dict[str, Any]
+
+
+def _discovery(request: Request) -> Discovery:
+    return cast(Discovery, request.app.state.discovery)
+
+
+Running = Annotated[Discovery, Depends(_discovery)]
+
+
+@router.post("", summary="Search for devices and identify them; no credential is sent")
+async def search_devices(discovery: Running, body: Search) -> Row:
+    return await discovery.search(
+        discover.Search(
+            ranges=tuple(body.ranges), seconds=body.timeout, http_port=body.http_port, https_port=body.https_port
+        )
+    )
+
+
+@router.get("", summary="How far the running search is; null when none runs")
+async def search_progress(discovery: Running) -> Row | None:
+    return discovery.progress
+
+
+@router.post("/adoption", summary="Take devices that were found into the inventory")
+async def adopt_devices(backend: Asked, body: Adoption) -> list[Row]:
+    wanted = [Wanted(one.address, one.http_port, one.https_port, one.mac) for one in body.devices]
+    return await discover.adopt(
+        backend.services, actor=backend.actor, wanted=wanted, login=login(body.username, body.password)
+    )
