@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 from cyclopts import Parameter
@@ -20,6 +21,7 @@ Row = dict[str, Any]
 
 async def discover(
     *,
+    interface: Names = (),
     ranges: Annotated[Names, Parameter(name="--range")] = (),
     timeout: float | None = None,
     http_port: int | None = None,
@@ -34,17 +36,22 @@ async def discover(
 
     Each is identified without sending any credential. Trust is how far it would be believed if it was added.
 
+    Without a range, devices are asked to announce themselves (SSDP, WS-Discovery) on every network of this computer.
+
     Parameters
     ----------
+    interface
+        Ask on this network interface only, by name or address. May be given several times.
     ranges
-        Addresses to try: 10.0.0.10-10.0.0.99, 10.0.0.0/24 or one address; at most a /16 in all. May be given several
-        times.
+        Addresses to try instead: 10.0.0.10-10.0.0.99, 10.0.0.0/24 or one address; at most a /16 in all. May be given
+        several times.
     timeout
-        Seconds an address may take to accept a connection. Default: 1.
+        Seconds an address of a range may take to accept a connection, by default 1; or seconds to listen to
+        announcements, by default 4.
     http_port
-        Port for plain HTTP that is tried. Default: 80.
+        Port for plain HTTP, where no announcement names it. Default: 80.
     https_port
-        Port for HTTPS that is tried. Default: 443.
+        Port for HTTPS, where no announcement names it. Default: 443.
     add
         Add what was found to the inventory, after asking.
     yes
@@ -54,21 +61,19 @@ async def discover(
     password_file
         File with the password; - is standard input. Without it you are asked.
     """
-    if not ranges:
-        raise InvalidInput("Nothing to search: give --range.")
     _check(add=add, yes=yes, login=username is not None or password_file is not None)
-    body = {"ranges": list(ranges), "timeout": timeout, "http_port": http_port, "https_port": https_port}
+    body = {
+        "ranges": list(ranges),
+        "interfaces": list(interface),
+        "timeout": timeout,
+        "http_port": http_port,
+        "https_port": https_port,
+    }
     async with connected(common.directory) as client:
         answer = await _watched(client, body)
         results = answer["devices"]
-        found = [one for one in results if one["result"] == "found"]
-        if add and found:
-            if not yes:
-                _table(results, stream=sys.stderr)
-            ask.agreed(f"Add {_devices(len(found))} to the inventory?", yes=yes)
-            password = ask.secret(password_file, "Password", option="--password-file") if username else None
-            adopted = await _adopt(client, found, username, password)
-            results = [adopted.pop(0) if one["result"] == "found" else one for one in results]
+        if add:
+            results = await _added(client, results, yes=yes, username=username, password_file=password_file)
     _show(results, answer["others"], common)
     return FAILED if any(one["result"] == "failed" for one in results) else DONE
 
@@ -79,6 +84,27 @@ def _check(*, add: bool, yes: bool, login: bool) -> None:
         raise InvalidInput("--username, --password-file and --yes belong to --add. Nothing was sent.")
     if add and not yes and not sys.stdin.isatty():
         raise InvalidInput("Nobody can be asked here: give --yes to add what is found. Nothing was sent.")
+
+
+async def _added(
+    client: Client, results: list[Row], *, yes: bool, username: str | None, password_file: Path | None
+) -> list[Row]:
+    """The results, with what was found in the inventory, if that is agreed."""
+    found = [one for one in results if one["result"] == "found"]
+    if not found:
+        return results
+    if not yes:
+        _table(results, stream=sys.stderr)
+    ask.agreed(f"Add {_devices(len(found))} to the inventory?", yes=yes)
+    password = ask.secret(password_file, "Password", option="--password-file") if username else None
+    members = ("address", "http_port", "https_port", "mac")
+    body = {
+        "devices": [{name: one[name] for name in members} for one in found],
+        "username": username,
+        "password": password,
+    }
+    added = iter(await client.post("discovery", "adoption", body=body))
+    return [next(added) if one["result"] == "found" else one for one in results]
 
 
 async def _watched(client: Client, body: Row) -> Row:
@@ -103,7 +129,7 @@ async def _tell(client: Client, ended: asyncio.Event) -> None:
             await asyncio.wait_for(ended.wait(), _LOOK_SECONDS)
             break
         now = await client.get("discovery")
-        if now is None:
+        if now is None or not now["total"]:
             continue
         if now["stage"] != stage:
             progress.close()
@@ -112,16 +138,6 @@ async def _tell(client: Client, ended: asyncio.Event) -> None:
         pace = f"{now['found']} found, {now['rate']}/s{left}"
         progress.show({**now, "action": stage, "failed": 0, "note": pace, "of": "addresses", "pace": pace})
     progress.close()
-
-
-async def _adopt(client: Client, found: list[Row], username: str | None, password: str | None) -> list[Row]:
-    members = ("address", "http_port", "https_port", "mac")
-    body = {
-        "devices": [{name: one[name] for name in members} for one in found],
-        "username": username,
-        "password": password,
-    }
-    return list(await client.post("discovery", "adoption", body=body))
 
 
 def _show(results: list[Row], others: int, common: Common) -> None:

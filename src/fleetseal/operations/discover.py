@@ -7,8 +7,8 @@ from fleetseal.core.config import Settings
 from fleetseal.core.errors import Conflict, DeviceError, InvalidInput
 from fleetseal.core.model import Anchored, Login, Serial, Sighting, mac_of, serial_of
 from fleetseal.core.runtime import side_by_side
-from fleetseal.devices.discovery import scan
-from fleetseal.devices.discovery.interfaces import on_link
+from fleetseal.devices.discovery import automatic, scan
+from fleetseal.devices.discovery.interfaces import chosen, on_link
 from fleetseal.devices.discovery.scan import Progress
 from fleetseal.devices.driver import NOT_AXIS, Connector, Sight
 from fleetseal.operations import issuing
@@ -21,14 +21,20 @@ from fleetseal.operations.trust import foreseen
 from fleetseal.store import inventory
 
 _RANGE_SECONDS = 1.0
+_LISTEN_SECONDS = 4.0
 _LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Search:
-    """What was asked. `seconds`: how long one address may take to accept a connection."""
+    """What was asked: these ranges, or, without one, whatever announces itself on these interfaces (none named: all).
 
-    ranges: tuple[str, ...]
+    `seconds`: how long one address may take to accept a connection, or how long announcements are listened to.
+    The ports are tried where nothing names others.
+    """
+
+    ranges: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
     seconds: float | None = None
     http_port: int | None = None
     https_port: int | None = None
@@ -78,27 +84,37 @@ class Discovery:
             raise Conflict("A search runs already. Wait for its end. Nothing was sent.")
         stage = self._stage = Stage()
         try:
-            sightings = await self._scan(search, stage.progress)
+            sightings = await (self._scan if search.ranges else self._listen)(search, stage)
             self._stage = stage = Stage("Identify", Progress(total=len(sightings)))
-            return await self._identify(sightings, stage.progress)
+            answer = await self._identify(sightings, stage.progress)
+            return answer if search.ranges else {**answer, "devices": _each_once(answer["devices"])}
         finally:
             self._stage = None
 
-    async def _scan(self, search: Search, progress: Progress) -> list[Sighting]:
+    async def _listen(self, search: Search, stage: Stage) -> list[Sighting]:
+        stage.name = "Listen"
+        http_port, https_port, seconds = _bounded(search, _LISTEN_SECONDS)
+        return await automatic.listen(
+            chosen(search.interfaces),
+            seconds=seconds,
+            clock=self._services.clock,
+            rng=self._services.rng,
+            http_port=http_port,
+            https_port=https_port,
+        )
+
+    async def _scan(self, search: Search, stage: Stage) -> list[Sighting]:
+        if search.interfaces:
+            raise InvalidInput("A range is reached by routing: an interface belongs to a search without a range.")
         addresses = scan.parse_ranges(search.ranges)
-        for port in (search.http_port, search.https_port):
-            check_port(port)
-        seconds = _RANGE_SECONDS if search.seconds is None else search.seconds
-        if not 0 < seconds <= _LONGEST_SECONDS:
-            raise InvalidInput(f"The timeout is a number of seconds up to {_LONGEST_SECONDS:.0f}. Nothing was sent.")
-        http_port, https_port = search.http_port or 80, search.https_port or 443
+        http_port, https_port, seconds = _bounded(search, _RANGE_SECONDS)
         found = await scan.scan(
             addresses,
             ports=(https_port, http_port),
             seconds=seconds,
             clock=self._services.clock,
             on_link=on_link(),
-            progress=progress,
+            progress=stage.progress,
         )
         return [Sighting(address, http_port, https_port, seen_by=("range",)) for address in found]
 
@@ -188,6 +204,31 @@ class _Look:
             "firmware": None if facts is None else facts.firmware,
             "trust": trust.value,
         }
+
+
+def _bounded(search: Search, usual_seconds: float) -> tuple[int, int, float]:
+    """Ports and seconds. Raises InvalidInput."""
+    check_port(search.http_port)
+    check_port(search.https_port)
+    seconds = usual_seconds if search.seconds is None else search.seconds
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise InvalidInput(f"The timeout is a number of seconds up to {_LONGEST_SECONDS:.0f}. Nothing was sent.")
+    return search.http_port or 80, search.https_port or 443, seconds
+
+
+def _each_once(rows: Sequence[Row]) -> list[Row]:
+    """One for each device, at the first of its addresses; `also_at` has the others."""
+    kept: list[Row] = []
+    by_mac: dict[str, Row] = {}
+    for row in rows:
+        first = by_mac.get(row["mac"]) if row["mac"] else None
+        if first is not None:
+            first["also_at"].append(row["address"])
+            continue
+        kept.append({**row, "also_at": []})
+        if row["mac"]:
+            by_mac[row["mac"]] = kept[-1]
+    return kept
 
 
 def _row(sighting: Sighting, result: str, *, message: str, serial: Serial | None = None) -> Row:

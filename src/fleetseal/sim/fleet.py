@@ -1,8 +1,10 @@
 """Many virtual devices on loopback: for tests, demonstrations and users."""
 
 import asyncio
+import logging
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
 from fleetseal.sim import certificates
+from fleetseal.sim.announce import Announcer
 from fleetseal.sim.axis import Axis
 from fleetseal.sim.certificates import Keys, Maker, SystemKeys
 from fleetseal.sim.control import Control, row
@@ -18,6 +21,8 @@ from fleetseal.sim.device import Device, Identity, Surroundings, WebServer
 from fleetseal.sim.faults import Faults
 from fleetseal.sim.profiles import PROFILES, Profile
 from fleetseal.sim.server import DeviceServer, RequestRecord
+
+_log = logging.getLogger(__name__)
 
 USERNAME = "root"
 PASSWORD = "simulated"  # noqa: S105 - of devices that do not exist
@@ -306,6 +311,21 @@ async def run(
     else:
         specs = read_config(await asyncio.to_thread(config.read_text, "utf-8"))
     control_port = port and port + 2 * len(specs)
-    async with Fleet(specs, restart_seconds=restart_seconds) as fleet, Control(fleet, port=control_port) as control:
+    async with (
+        Fleet(specs, restart_seconds=restart_seconds) as fleet,
+        Control(fleet, port=control_port) as control,
+        _announced(fleet),
+    ):
         ready(Started([row(device) for device in fleet.devices], control.url, fleet.maker.roots_pem.decode()))
         await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def _announced(fleet: Fleet) -> AsyncIterator[None]:
+    """The devices announce themselves, where this computer lets them."""
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(Announcer(fleet.devices))
+        except OSError as error:
+            _log.warning("Virtual devices cannot announce themselves here (%s): find them by their ports.", error)
+        yield

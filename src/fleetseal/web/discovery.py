@@ -25,7 +25,11 @@ Running = Annotated[Discovery, Depends(_discovery)]
 async def search_devices(discovery: Running, body: Search) -> Row:
     return await discovery.search(
         discover.Search(
-            ranges=tuple(body.ranges), seconds=body.timeout, http_port=body.http_port, https_port=body.https_port
+            ranges=tuple(body.ranges),
+            interfaces=tuple(body.interfaces),
+            seconds=body.timeout,
+            http_port=body.http_port,
+            https_port=body.https_port,
         )
     )
 

@@ -154,9 +154,10 @@ class CredentialRemoval(Body):
 
 
 class Search(Body):
-    """`timeout`: seconds."""
+    """Ranges, or interfaces, or neither: all interfaces. `timeout`: seconds."""
 
-    ranges: list[str]
+    ranges: list[str] = []
+    interfaces: list[str] = []
     timeout: float | None = None
     http_port: int | None = None
     https_port: int | None = None
