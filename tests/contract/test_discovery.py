@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import Sighting
+from fleetseal.core.model import Serial, Sighting
 from fleetseal.core.runtime import SystemClock, SystemRng
 from fleetseal.devices.discovery import automatic, datagrams, interfaces
 from fleetseal.devices.discovery.announced import Announced
@@ -44,7 +44,11 @@ async def listen(fleet: Fleet, *, seconds: float = 1.5) -> list[Sighting]:
 
 
 def switch(device: SimulatedDevice, **switches: str) -> None:
-    names = {"upnp": "Network.UPnP.Enabled", "ws": "WebService.DiscoveryMode.Discoverable"}
+    names = {
+        "bonjour": "Network.Bonjour.Enabled",
+        "upnp": "Network.UPnP.Enabled",
+        "ws": "WebService.DiscoveryMode.Discoverable",
+    }
     for name, value in switches.items():
         device.device.parameters.put(names[name], value)
 
@@ -52,21 +56,27 @@ def switch(device: SimulatedDevice, **switches: str) -> None:
 async def test_devices_are_heard_as_their_switches_say() -> None:
     async with Fleet(specs()) as fleet, Announcer(fleet.devices):
         first, second = fleet.devices
-        switch(first, upnp="yes", ws="Yes")
-        switch(second, upnp="yes", ws="No")
+        switch(first, bonjour="yes", upnp="yes", ws="Yes")
+        switch(second, bonjour="no", upnp="yes", ws="No")
         assert await listen(fleet) == [
-            Sighting(first.address, first.http_port, 443, first.serial, ("SSDP", "WS-Discovery")),  # type: ignore[arg-type]  # a plain str there
-            Sighting(second.address, 80, 443, second.serial, ("SSDP",)),  # type: ignore[arg-type]  # a plain str there
+            Sighting(first.address, first.http_port, 443, Serial(first.serial), ("SSDP", "WS-Discovery", "mDNS")),
+            Sighting(second.address, 80, 443, Serial(second.serial), ("SSDP",)),
         ]
-        switch(first, upnp="no")
-        switch(second, upnp="no")
-        assert [(one.serial, one.seen_by) for one in await listen(fleet)] == [(first.serial, ("WS-Discovery",))]
+        switch(first, upnp="no", ws="No")
+        switch(second, upnp="no", ws="Yes")
+        assert [(one.serial, one.seen_by) for one in await listen(fleet)] == [
+            (first.serial, ("mDNS",)),
+            (second.serial, ("WS-Discovery",)),
+        ]
+        switch(first, bonjour="no")
+        switch(second, ws="No")
+        assert await listen(fleet) == []
 
 
 async def test_a_search_without_a_range_identifies_who_announces_itself(tmp_path: Path) -> None:
     async with site(tmp_path / "data", specs()[0], authority=False) as place, Announcer(place.fleet.devices):
         device = place.fleet.devices[0]
-        switch(device, ws="Yes")
+        switch(device, bonjour="no", ws="Yes")
         search = Search(interfaces=("127.0.0.1",), seconds=1.5, https_port=device.https_port)
         answer = await Discovery(place.services).search(search)
         (found,) = [one for one in answer["devices"] if one["address"] == device.address]

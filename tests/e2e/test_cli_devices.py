@@ -15,6 +15,7 @@ import pytest
 
 from fleetseal.cli.main import run
 from fleetseal.core.config import environment
+from fleetseal.sim.announce import Announcer
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
 
 T = TypeVar("T")
@@ -174,6 +175,31 @@ def test_devices_of_a_range_are_found_and_added_at_a_persons_word(line: Line, de
     assert [one["result"] for one in line.json("discover", *where)] == ["known"]
     assert line.json("discover", "--range", "127.0.8.0/28", *ports) == []
     assert "too many" in line("discover", "--range", "10.0.0.0/8", code=2)[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is there on Linux")
+def test_devices_that_announce_themselves_are_found(line: Line, devices: Devices) -> None:
+    """By mDNS on loopback; other virtual devices of this computer may be heard too."""
+    line.prepare()
+    device = devices.add(DeviceSpec("12.11", address="127.0.5.1"))[0]
+    announcer = Announcer([device])
+    devices.do(announcer.__aenter__())
+    try:
+        where = ("discover", "--interface", "127.0.0.1", "--timeout", "1", "--https-port", str(device.https_port))
+        out = subprocess.run(
+            [sys.executable, "-m", "fleetseal", *where, "--json", "--data", str(line.data)],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        devices.do(announcer.__aexit__())
+    assert b"Traceback" not in out.stderr
+    (found,) = [one for one in json.loads(out.stdout) if one["address"] == device.address]
+    assert (found["result"], found["trust"]) == ("found", "factory")
+    assert "mDNS" in found["seen_by"]
+    assert device.credential_bytes == 0
+    assert "no interface" in line("discover", "--interface", "nowhere0", code=2)[1]
 
 
 def test_an_unknown_device_is_not_found(line: Line) -> None:

@@ -1,9 +1,11 @@
 """What announcements say, and what becomes of hostile ones."""
 
+import struct
+
 import pytest
 
 from fleetseal.core.model import Serial, Sighting
-from fleetseal.devices.discovery import ssdp, wsdiscovery
+from fleetseal.devices.discovery import mdns, ssdp, wsdiscovery
 from fleetseal.devices.discovery.announced import Announced, sightings
 from tests.support import FakeRng
 
@@ -13,6 +15,62 @@ ANSWER = (
     b"ST: urn:axis-com:service:BasicService:1\r\n"
     b"USN: uuid:Upnp-BasicDevice-1_0-ACCC8E000001::urn:axis-com:service:BasicService:1\r\n\r\n"
 )
+
+
+MAC = Serial("B8A44F631339")
+
+
+def named(*labels: str) -> bytes:
+    return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
+
+
+def record(name: bytes, kind: int, content: bytes) -> bytes:
+    return name + struct.pack("!2HIH", kind, 1, 10, len(content)) + content
+
+
+SERVICE = named("_axis-video", "_tcp", "local")
+INSTANCE = named("AXIS P3265-V - B8A44F631339")[:-1] + SERVICE
+POINTER = record(SERVICE, 12, INSTANCE)
+PLACE = record(INSTANCE, 33, struct.pack("!3H", 0, 0, 80) + named("axis-b8a44f631339", "local"))
+TEXT = record(INSTANCE, 16, b"\x17macaddress=B8A44F631339")
+
+
+def reply(*records: bytes, flags: int = 0x8400) -> bytes:
+    """As in mdns-decoded.txt, which holds no raw bytes: the question, a pointer, and records beside it."""
+    head = struct.pack("!6H", 0, flags, 1, 1, 0, len(records) - 1)
+    return head + SERVICE + struct.pack("!2H", 12, 1) + b"".join(records)
+
+
+def test_the_recorded_mdns_answer_is_read() -> None:
+    assert mdns.parse(reply(POINTER, PLACE, TEXT)) == (Announced("mDNS", MAC, 80),)
+
+
+def test_the_serial_is_in_the_name_where_no_text_has_it() -> None:
+    assert mdns.parse(reply(POINTER)) == (Announced("mDNS", MAC, None),)
+    assert mdns.parse(reply(POINTER, record(INSTANCE, 16, b"\x05a=b=c\xff"))) == (Announced("mDNS", MAC, None),)
+    assert mdns.parse(reply(POINTER, record(INSTANCE, 16, b"\x0fmacaddress=none")))[0].serial is None
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b"",
+        b"\0" * 12,
+        b"\xff" * 300,
+        reply(POINTER, PLACE, TEXT, flags=0),
+        reply(record(named("_ipp", "_tcp", "local"), 12, named("printer"))),
+        reply(POINTER, PLACE, TEXT)[:60],
+        struct.pack("!6H", 0, 0x8400, 0, 1, 0, 0) + b"\xc0\x0c" * 50,
+    ],
+)
+def test_what_is_no_mdns_answer_of_an_axis_device_is_nothing(datagram: bytes) -> None:
+    assert mdns.parse(datagram) == ()
+
+
+def test_the_mdns_question_is_one_pointer_question() -> None:
+    asked = mdns.question(mdns.SERVICES[0])
+    assert asked == struct.pack("!6H", 0, 0, 1, 0, 0, 0) + SERVICE + struct.pack("!2H", 12, 1)
+    assert mdns.parse(asked) == ()
 
 
 def match(services: str, endpoint: str = "urn:uuid:00075fbe-0000-1000-8000-accc8e000001") -> bytes:

@@ -36,7 +36,8 @@ async def discover(
 
     Each is identified without sending any credential. Trust is how far it would be believed if it was added.
 
-    Without a range, devices are asked to announce themselves (SSDP, WS-Discovery) on every network of this computer.
+    Without a range, devices are asked to announce themselves (mDNS, SSDP, WS-Discovery) on every network of this
+    computer.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ async def discover(
     password_file
         File with the password; - is standard input. Without it you are asked.
     """
-    _check(add=add, yes=yes, login=username is not None or password_file is not None)
+    password = _checked_password(add=add, yes=yes, username=username, file=password_file)
     body = {
         "ranges": list(ranges),
         "interfaces": list(interface),
@@ -73,21 +74,27 @@ async def discover(
         answer = await _watched(client, body)
         results = answer["devices"]
         if add:
-            results = await _added(client, results, yes=yes, username=username, password_file=password_file)
+            results = await _added(client, results, yes=yes, username=username, password=password)
     _show(results, answer["others"], common)
     return FAILED if any(one["result"] == "failed" for one in results) else DONE
 
 
-def _check(*, add: bool, yes: bool, login: bool) -> None:
-    """Raises InvalidInput before anything is sent."""
-    if not add and (login or yes):
+def _checked_password(*, add: bool, yes: bool, username: str | None, file: Path | None) -> str | None:
+    """The password of the login, if there is one. Raises InvalidInput before anything is sent."""
+    if not add and (yes or username is not None or file is not None):
         raise InvalidInput("--username, --password-file and --yes belong to --add. Nothing was sent.")
     if add and not yes and not sys.stdin.isatty():
         raise InvalidInput("Nobody can be asked here: give --yes to add what is found. Nothing was sent.")
+    if username is None and file is None:
+        return None
+    password = ask.secret(file, "Password", option="--password-file")
+    if username is None or password is None:
+        raise InvalidInput("A user name and a password belong together: give both, or neither. Nothing was sent.")
+    return password
 
 
 async def _added(
-    client: Client, results: list[Row], *, yes: bool, username: str | None, password_file: Path | None
+    client: Client, results: list[Row], *, yes: bool, username: str | None, password: str | None
 ) -> list[Row]:
     """The results, with what was found in the inventory, if that is agreed."""
     found = [one for one in results if one["result"] == "found"]
@@ -96,7 +103,6 @@ async def _added(
     if not yes:
         _table(results, stream=sys.stderr)
     ask.agreed(f"Add {_devices(len(found))} to the inventory?", yes=yes)
-    password = ask.secret(password_file, "Password", option="--password-file") if username else None
     members = ("address", "http_port", "https_port", "mac")
     body = {
         "devices": [{name: one[name] for name in members} for one in found],

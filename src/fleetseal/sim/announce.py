@@ -1,11 +1,13 @@
-"""Virtual devices announce themselves on loopback as device-api 14 says: SSDP and WS-Discovery.
+"""Virtual devices announce themselves on loopback as device-api 14 says: mDNS, SSDP and WS-Discovery.
 
-Each has its own switch, a parameter of the device: `Network.UPnP.Enabled`, `WebService.DiscoveryMode.Discoverable`.
+Each has its own switch, a parameter of the device: `Network.Bonjour.Enabled`, `Network.UPnP.Enabled`,
+`WebService.DiscoveryMode.Discoverable`.
 """
 
 import asyncio
 import re
 import socket
+import struct
 import uuid
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -39,8 +41,9 @@ class Announcer:
 
     async def __aenter__(self) -> "Announcer":
         try:
-            for port, answer in ((1900, ssdp), (3702, ws_discovery)):
-                await self._open("239.255.255.250", port, answer)
+            await self._open("224.0.0.251", 5353, mdns)
+            await self._open("239.255.255.250", 1900, ssdp)
+            await self._open("239.255.255.250", 3702, ws_discovery)
         except BaseException:
             await self.__aexit__()
             raise
@@ -81,6 +84,36 @@ class _Ear(asyncio.DatagramProtocol):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
                     mouth.bind((device.address, 0))
                     mouth.sendto(answer, source)
+
+
+def mdns(device: "SimulatedDevice", question: bytes) -> bytes | None:
+    """The answer to a question from a port other than 5353, as recorded (mdns-decoded.txt); None when it is not for
+    this device. Names are not compressed."""
+    service = _name("_axis-video", "_tcp", "local")
+    asked = question[12 : 12 + len(service)]
+    if question[2:6] != b"\0\0\0\1" or asked.lower() != service or question[12 + len(service) :][:2] != b"\0\x0c":
+        return None
+    if _parameter(device, "Network.Bonjour.Enabled") != "yes":
+        return None
+    instance = _name(f"AXIS {device.profile.product.model} - {device.serial}")[:-1] + service
+    host = _name(f"axis-{device.serial.lower()}", "local")
+    text = f"macaddress={device.serial}".encode()
+    records = (
+        _record(service, 12, instance),
+        _record(instance, 33, struct.pack("!3H", 0, 0, device.http_port) + host),
+        _record(instance, 16, bytes([len(text)]) + text),
+        _record(host, 1, socket.inet_aton(device.address)),
+    )
+    head = question[:2] + struct.pack("!5H", 0x8400, 1, 1, 0, 3)
+    return head + service + struct.pack("!2H", 12, 1) + b"".join(records)
+
+
+def _name(*labels: str) -> bytes:
+    return b"".join(bytes([len(label)]) + label.encode("ascii") for label in labels) + b"\0"
+
+
+def _record(name: bytes, kind: int, content: bytes) -> bytes:
+    return name + struct.pack("!2HIH", kind, 1, 10, len(content)) + content
 
 
 def ssdp(device: "SimulatedDevice", question: bytes) -> bytes | None:

@@ -5,7 +5,7 @@ from functools import partial
 
 from fleetseal.core.model import Sighting
 from fleetseal.core.runtime import Clock, Rng
-from fleetseal.devices.discovery import ssdp, wsdiscovery
+from fleetseal.devices.discovery import mdns, ssdp, wsdiscovery
 from fleetseal.devices.discovery.announced import Announced, sightings
 from fleetseal.devices.discovery.datagrams import Question, ask
 from fleetseal.devices.discovery.interfaces import Interface
@@ -22,6 +22,10 @@ async def listen(
 
 def _questions(version: int, rng: Rng) -> tuple[Question, ...]:
     return (
+        *(
+            Question(mdns.GROUPS[version], mdns.PORT, partial(mdns.question, service), mdns.parse)
+            for service in mdns.SERVICES
+        ),
         Question(ssdp.GROUPS[version], ssdp.PORT, partial(ssdp.search, version), ssdp_answer),
         Question(wsdiscovery.GROUPS[version], wsdiscovery.PORT, partial(wsdiscovery.probe, rng), wsdiscovery.parse),
     )
