@@ -1,6 +1,7 @@
 """`make bench`: JSON lines."""
 
-from benchmarks import issue, start_up
+from benchmarks import issue, scan, start_up
 
 issue.main()
 start_up.main()
+scan.main()

@@ -3,6 +3,8 @@
 import asyncio
 import ipaddress
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -141,3 +143,19 @@ async def test_a_cancelled_scan_leaves_no_socket_open(listeners: tuple[int, list
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await sweep(port, "127.0.9.0/24", rate=100)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit on open files is one of POSIX systems")
+def test_a_small_limit_on_open_files_makes_the_scan_slow_and_not_blind(listeners: tuple[int, list[str]]) -> None:
+    """In a process of its own, whose limit nobody can raise."""
+    port, expected = listeners
+    program = f"""
+import asyncio, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from fleetseal.core.runtime import SystemClock
+from fleetseal.devices.discovery.scan import parse_ranges, scan
+ranges = parse_ranges(["127.0.9.0/24"])
+print(*asyncio.run(scan(ranges, ports=({port}, 1), seconds=1, clock=SystemClock())))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == expected, done.stderr

@@ -122,7 +122,9 @@ class Discovery:
         settings = await in_force(self._services)
         async with self._services.database.reading() as tx:
             own = Anchored(await issuing.anchors(tx), await issuing.intermediates(tx))
-        look = _Look(self._services, settings, self._services.connect(settings), own, progress)
+        look = _Look(
+            self._services, settings, self._services.connect(settings), own, progress, self._services.clock.monotonic()
+        )
         works = [look.at(sighting) for sighting in sightings]
         rows = await side_by_side(works, at_once=settings.jobs_concurrency)
         devices = [row for row in rows if row is not None]
@@ -164,17 +166,17 @@ class _Look:
     connector: Connector
     own: Anchored
     progress: Progress
+    began: float
 
     async def at(self, sighting: Sighting) -> Row | None:
         """Who answers there; None: no Axis device."""
-        started = self.services.clock.monotonic()
         try:
             sight = await self.connector.look(sighting.endpoint)
         except (DeviceError, InvalidInput) as error:
             return _row(sighting, "failed", message=error.message)
         finally:
             self.progress.done += 1
-            self.progress.seconds = max(self.progress.seconds, self.services.clock.monotonic() - started)
+            self.progress.seconds = self.services.clock.monotonic() - self.began
         if not names_itself(sight):
             return None
         self.progress.found += 1

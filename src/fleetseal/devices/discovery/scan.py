@@ -28,6 +28,7 @@ NEIGHBOUR_RATE = 300
 for about 3 s; Linux has 1,024 places and drops what does not fit without an error, live devices included."""
 
 _TICK_SECONDS = 0.005
+_PATIENCE_SECONDS = 10.0
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR, 10035})  # Windows' own
 _FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -107,6 +108,7 @@ class _Sweep:
         self._begun: deque[tuple[float, socket.socket, Address]] = deque()  # oldest first
         self._waiting: dict[Address, int] = {}  # how many ports are still open questions
         self._found: set[Address] = set()
+        self._granted = clock.monotonic()  # when the system last granted a connection
 
     async def run(self, addresses: Sequence[Address], rate: float) -> set[Address]:
         started, before = self._clock.monotonic(), self._progress.seconds
@@ -140,23 +142,28 @@ class _Sweep:
         try:
             connection = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
-            if error.errno in _FULL and self._begun:
-                return False
             if error.errno in _FULL:
-                raise InvalidInput("This system grants no sockets now. Close programs, or try again later.") from error
+                return self._no_room(now)
             self._close(address, None)  # no such family here
             return True
         connection.setblocking(False)
         result = connection.connect_ex((str(address), port))
-        if result in _FULL and self._begun:
+        if result in _FULL:
             connection.close()
-            return False
+            return self._no_room(now)
+        self._granted = now
         if result in _IN_PROGRESS:
             self._selector.register(connection, selectors.EVENT_WRITE, address)
             self._begun.append((now, connection, address))
         else:
             self._close(address, connection, answered=result == 0)
         return True
+
+    def _no_room(self, now: float) -> bool:
+        """Try later: False. Raises InvalidInput when that did not help for 10 s."""
+        if now - self._granted > _PATIENCE_SECONDS:
+            raise InvalidInput("This system grants no more connections. Close programs, and search again.")
+        return False
 
     def _collect(self, now: float) -> None:
         """What was answered, or has been silent for too long, is closed."""
