@@ -137,6 +137,22 @@ async def test_entries_are_those_of_the_store(profile: str) -> None:
         assert ("site-root", SITE.root) in [(entry.alias, entry.der) for entry in authorities]
 
 
+async def test_uses_are_those_of_the_web_server_and_of_the_certificate_sets(profile: str) -> None:
+    async with opened(profile) as (connection, device, _):
+        await connection.driver.create_self_signed(ALIAS, SPEC)
+        assert ALIAS not in await connection.driver.uses()
+        device.device.cert_sets["mqtt_client"] = (ALIAS,)
+        device.device.cert_sets["EAPTLS_WIRED"] = (ALIAS,)
+        device.device.cert_sets["NTS"] = (ALIAS,)
+        uses = await connection.driver.uses()
+        assert uses[ALIAS] == {"MQTT", "802.1X", "NTS"}
+        if device.web.bound is not None:
+            assert "HTTPS" in uses[Alias(device.web.bound)]
+        if profile == "12.11":  # as recorded on the P3265-V
+            assert uses[Alias("Axis device ID ECC-P256 (802.1AR)")] == {"HTTPS", "802.1X", "RTSPS"}
+            assert uses[Alias("Axis device ID Root CA ECC")] == {"802.1X"}
+
+
 async def test_a_key_is_made_once_whatever_happens(profile: str) -> None:
     async with opened(profile) as (connection, device, _):
         first = await connection.driver.request_certificate(ALIAS, SPEC)

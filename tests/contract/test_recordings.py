@@ -126,6 +126,21 @@ def soap_certificates() -> None:
     assert status.keys() == entries.keys()
 
 
+def cert_sets() -> None:
+    names = decoded(wire_soap.list_cert_sets(), f"{P3265}/soap-ListCertSets.xml")
+    assert (len(names), names[0], names[-1]) == (17, "EAPTLS_WIRED", "O3C")
+    identity_id = "Axis device ID ECC-P256 (802.1AR)"
+    held = {
+        name: decoded(wire_soap.get_cert_set(name), f"{P3265}/soap-GetCertSet-{name}.xml")
+        for name in ("EAPPEAP_MSCHAPV2_WIRED", "EAPTLS_WIRED_SERVER", "Streaming_RTSPS")
+    }
+    assert held == {
+        "EAPPEAP_MSCHAPV2_WIRED": frozenset(),
+        "EAPTLS_WIRED_SERVER": {identity_id, "Axis device ID Root CA ECC", "Axis device ID Root CA RSA"},
+        "Streaming_RTSPS": {identity_id},
+    }
+
+
 def soap_faults() -> None:
     question = wire_soap.get_authorities()
     for status in (200, 500):
@@ -231,6 +246,12 @@ DECODED: dict[Callable[[], None], set[str]] = {
     soap_certificates: {
         f"{P3265}/soap-tds-GetCertificates.xml",
         f"{P3265}/soap-tds-GetCertificatesStatus.xml",
+    },
+    cert_sets: {
+        f"{P3265}/soap-ListCertSets.xml",
+        f"{P3265}/soap-GetCertSet-EAPPEAP_MSCHAPV2_WIRED.xml",
+        f"{P3265}/soap-GetCertSet-EAPTLS_WIRED_SERVER.xml",
+        f"{P3265}/soap-GetCertSet-Streaming_RTSPS.xml",
     },
     soap_faults: {
         f"{P3265}/soap-acertificates-GetCACertificates-fault.xml",

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCE = ROOT / "src" / "fleetseal"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PROCEDURE = ROOT / "docs" / "procedures" / "enable-https.md"
-MODULES = ("https", "enrolment", "work", "observe")
-"""Whose calls make the journal of "Enable HTTPS"."""
+MODULES = {"enable-https.md": ("https", "enrolment", "work", "observe"), "certificates.md": ("entries",)}
+"""Whose calls make the journal of the procedures on that page."""
 
 READERS = {"device": 0, "local": 0, "note": 0, "switch_https": 1, "_verify": 1}
 """Functions that write a step, and the position of its name."""
@@ -102,10 +102,12 @@ def test_settings_without_effect_are_marked() -> None:
 # ---------------------------------------------------------------- the procedure
 
 
-def test_the_procedure_has_the_steps_of_the_source() -> None:
+@pytest.mark.parametrize("page", MODULES)
+def test_the_procedure_has_the_steps_of_the_source(page: str) -> None:
     """Each step name of the source is the bold beginning of a line of the page, and the other way round."""
-    in_source = {name.replace("authority-*", "authority-…") for name in strings(MODULES, READERS)}
-    on_page = set(re.findall(r"^\s*(?:\d+\.|-) \*\*([a-z…-]+)\*\*", PROCEDURE.read_text(), re.MULTILINE))
+    in_source = {name.replace("authority-*", "authority-…") for name in strings(MODULES[page], READERS)}
+    text = PROCEDURE.with_name(page).read_text()
+    on_page = set(re.findall(r"^\s*(?:\d+\.|-) \*\*([a-z…-]+)\*\* \(", text, re.MULTILINE))
     assert on_page == in_source
 
 

@@ -397,3 +397,30 @@ def test_a_device_at_work_is_busy_for_others(line: Line, devices: Devices) -> No
     assert "Task 1 is at work" in line("device", "remove", camera.serial, "--yes", code=2)[1]
     assert ended(command)[0] == 0
     assert line.json("device", "list")[0]["status"] == "OK"
+
+
+def test_certificates_are_listed_and_deleted(line: Line, devices: Devices) -> None:
+    line.prepare()
+    (camera,) = devices.add("12.11-self-signed")
+    line.add(camera)
+    default = camera.web.bound
+    assert default is not None
+    line("https", "enable", "--all")
+    (shown,) = line.json("certificate", "list")
+    use = {entry["alias"]: entry["use"] for entry in shown["certificates"] if entry["kind"] == "key"}
+    assert use[default] == []
+    bound = next(alias for alias, services in use.items() if "HTTPS" in services)
+    out, _ = line("certificate", "list", camera.serial)
+    assert default in out
+    out, err = line("certificate", "delete", camera.serial, default, code=2)
+    assert "give --yes to agree" in err
+    refused = line.json("certificate", "delete", camera.serial, bound, "--yes", code=1)
+    assert (refused["action"], refused["devices"][0]["error"]) == ("Delete certificate", "conflict")
+    out, _ = line("certificate", "delete", camera.serial, default, "--yes")
+    assert "Delete certificate successful on all devices" in out
+    assert default not in camera.aliases
+    line("certificate", "list", "B8A44F000000", code=3)
+    line("certificate", "delete", "B8A44F000000", default, "--yes", code=3)
+    devices.do(camera.trouble(unreachable=True))
+    out, err = line("certificate", "list", code=1)
+    assert (out, camera.address in err) == ("No entry was found.\n", True)

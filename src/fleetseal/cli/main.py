@@ -13,6 +13,7 @@ _NOUNS = {
     "device": "Devices: add, set up, import, list, show, refresh, change, trust, export and remove them.",
     "credential": "Logins tried on devices of the inventory that have none: add, list and remove them.",
     "https": "HTTPS on devices: enable or update it, or disable it.",
+    "certificate": "Certificates on devices: list and delete them.",
     "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
     "alarm": "Conditions that hold now and need attention: list and acknowledge them.",
     "settings": "Settings: list, get and set them.",

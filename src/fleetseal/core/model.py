@@ -276,6 +276,7 @@ class Served:
 class TaskAction(StrEnum):
     ENABLE_HTTPS = "Enable HTTPS"
     DISABLE_HTTPS = "Disable HTTPS"
+    DELETE_CERTIFICATE = "Delete certificate"
     REFRESH = "Refresh"
 
 

@@ -7,6 +7,7 @@ reads (DEV-READ-BACK); callers look after every write.
 A `Connector` opens connections to one device under one `PeerTrust`.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,6 +63,10 @@ class Driver(Protocol):
     async def install_authority(self, alias: Alias, certificate: bytes) -> None: ...
     async def remove(self, alias: Alias) -> None:
         """The entry (key or CA) is gone; NotFound if it was not there; Rejected if in use."""
+
+    async def uses(self) -> Mapping[Alias, frozenset[str]]:
+        """The services that use an entry, with a key or as a CA: `HTTPS`, `802.1X`, `MQTT`, `RTSPS`, or as the device
+        calls them. An entry that nothing uses is absent."""
 
     async def https(self) -> HttpsState: ...
     async def set_https(self, state: HttpsState) -> None:

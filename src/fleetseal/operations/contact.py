@@ -35,10 +35,9 @@ from fleetseal.core.model import (
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
 from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
-from fleetseal.operations.listing import Context
+from fleetseal.operations.listing import Context, described
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust, trust_columns
-from fleetseal.pki import chain
 from fleetseal.store import credentials, inventory
 from fleetseal.store.database import Transaction
 
@@ -317,12 +316,12 @@ class _Look:
         return columns
 
     def _served(self, served: Served | None, sight: Sight) -> Columns:
-        if served is None or _described(served.leaf) is None:
+        if served is None or described(served.leaf) is None:
             return {"served_der": None, "served_source": None}
         return {"served_der": served.leaf, "served_source": self._source(served.leaf, None, sight)}
 
     def _entry(self, entry: Installed, sight: Sight) -> dict[str, object]:
-        leaf = _described(entry.der)
+        leaf = described(entry.der)
         return {
             "alias": clean(entry.alias),
             "source": self._source(entry.der, entry.alias, sight).value,
@@ -333,23 +332,13 @@ class _Look:
 
     def _source(self, der: bytes, alias: str | None, sight: Sight) -> CertificateSource:
         """Whose certificate this is, for display and for what may be removed; no trust follows from it."""
-        leaf = _described(der)
-        if leaf is not None and self.context.issued_by_us(der):
-            return CertificateSource.OURS
+        source = self.context.source(alias or "", der)
         shown_as_factory = sight.factory and sight.served is not None and sight.served.leaf == der
-        if shown_as_factory or (alias is not None and "(802.1AR)" in alias):  # alias as in p3265-v rest-cert-v1.json
+        if shown_as_factory and source is not CertificateSource.OURS:
             return CertificateSource.FACTORY
-        return CertificateSource.DEFAULT if leaf is not None and leaf.self_signed else CertificateSource.OTHER
+        return source
 
 
 def _nothing_to_log_into(sight: Sight) -> bool:
     """No interface of ours, or no administrator yet."""
     return sight.unsupported_reason is not None or bool(sight.needs_setup)
-
-
-def _described(der: bytes) -> chain.Description | None:
-    """None for what a device shows in place of a certificate."""
-    try:
-        return chain.describe(der)
-    except InvalidInput:
-        return None

@@ -25,13 +25,9 @@ from fleetseal.devices.driver import Verification
 from fleetseal.operations import enrolment, issuing, observe
 from fleetseal.operations.enrolment import Enrolled
 from fleetseal.operations.plan import Go, Refused, Skipped, Unchanged, https_from_json, with_policy
-from fleetseal.operations.work import NOT_ANSWERING, Work, holds, restore_https, same_https, switch_https
+from fleetseal.operations.work import NOT_ANSWERING, Ended, Work, holds, restore_https, same_https, switch_https
 from fleetseal.store import alarms, audit, inventory, tasks
 from fleetseal.store.database import Transaction
-
-
-class Ended(Exception):
-    """The job's outcome is recorded; the run returns."""
 
 
 async def enable(work: Work) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import Device, DeviceId, Selection, TaskId, mac_of, serial_of
+from fleetseal.core.model import CertificateSource, Device, DeviceId, Selection, TaskId, mac_of, serial_of
 from fleetseal.core.text import timestamp
 from fleetseal.devices.axis.catalogue import version
 from fleetseal.operations import states
@@ -71,6 +71,21 @@ class Context:
         if chain.describe(der).sha256 in self.origins:
             return True
         return any(chain.issued_by(der, issuer) for issuer in self.issuers)
+
+    def source(self, alias: str, der: bytes) -> CertificateSource:
+        """Whose certificate an entry with a key holds, for display and for what may be removed; no trust follows."""
+        leaf = described(der)
+        if leaf is not None and self.issued_by_us(der):
+            return CertificateSource.OURS
+        if is_factory(alias):
+            return CertificateSource.FACTORY
+        return CertificateSource.DEFAULT if leaf is not None and leaf.self_signed else CertificateSource.OTHER
+
+    def authority_source(self, alias: str, der: bytes) -> CertificateSource:
+        """As `source`, of a CA entry."""
+        if der in self.issuers:
+            return CertificateSource.OURS
+        return CertificateSource.FACTORY if is_factory(alias) else CertificateSource.OTHER
 
     def row(self, device: Device) -> Row:
         """One member of `device list --json`."""
@@ -132,6 +147,19 @@ class Context:
             "issued_by_us": self.issued_by_us(device.served_der),
             "key_origin": self.origins.get(served.sha256),
         }
+
+
+def is_factory(alias: str) -> bool:
+    """A device ID of the maker or one of its CAs, by their names (recording rest-cert-v1.json); those stay."""
+    return "(802.1AR)" in alias or alias.startswith("Axis device ID ")
+
+
+def described(der: bytes) -> chain.Description | None:
+    """None for what a device shows in place of a certificate."""
+    try:
+        return chain.describe(der)
+    except InvalidInput:
+        return None
 
 
 async def rows(services: Services, ids: Iterable[DeviceId]) -> list[Row]:

@@ -17,11 +17,10 @@ from fleetseal.core.errors import (
 from fleetseal.core.model import JobId, JobStatus, TaskAction
 from fleetseal.jobs import retry
 from fleetseal.jobs.run import CONFIRMING, Cancelled, Run, Undo
-from fleetseal.operations import contact, https, issuing, states
+from fleetseal.operations import contact, entries, https, issuing, states
 from fleetseal.operations import settings as current_settings
-from fleetseal.operations.https import Ended
 from fleetseal.operations.services import Services
-from fleetseal.operations.work import Work, execute_undo
+from fleetseal.operations.work import Ended, Work, execute_undo
 from fleetseal.store import alarms, inventory, tasks
 from fleetseal.store.database import Transaction
 
@@ -69,6 +68,7 @@ async def _proceed(services: Services, run: Run) -> None:
 _PROCEDURES: dict[TaskAction, Callable[[Work], Awaitable[None]]] = {
     TaskAction.ENABLE_HTTPS: https.enable,
     TaskAction.DISABLE_HTTPS: https.disable,
+    TaskAction.DELETE_CERTIFICATE: entries.delete,
 }
 
 

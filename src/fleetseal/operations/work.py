@@ -54,6 +54,10 @@ _PAUSES = (0.2, 0.4, 0.8, 1.5, 3.0)
 NOT_ANSWERING = (Unreachable, Busy, OutcomeUnknown)
 
 
+class Ended(Exception):
+    """The job's outcome is recorded; the run returns."""
+
+
 @dataclass(frozen=True)
 class Work:
     """One run of one job on one device."""

@@ -101,6 +101,7 @@ class Device:
         # Operators and viewers stay on plain HTTP, as recorded on the P5512
         policies = tuple((group, policy if group == "Admin" else "Http") for group in profile.policies)
         self.web = WebServer(profile.https, policies, profile.tls.ciphers)
+        self.cert_sets: dict[str, tuple[str, ...]] = {}  # entries that services besides the web server use
         self.changed = asyncio.Event()  # the web server has to restart
         self.bound_since = around.clock.monotonic()
         self.first_bound: frozenset[str] = frozenset()  # aliases of the first start: tls_dead spares them
@@ -219,6 +220,9 @@ class Device:
         """Raises Refusal when it is bound, part of the device, or not there."""
         if alias == self.web.bound:
             raise Refusal(Reason.IN_USE, f"{alias!r} is in use by the web server")
+        for name, used in self.cert_sets.items():
+            if alias in used:
+                raise Refusal(Reason.IN_USE, f"{alias!r} is in use by {name}")
         self.store.remove(alias)
 
     def bind(self, wanted: WebServer) -> None:

@@ -191,7 +191,9 @@ class Soap:
             raise Refusal(Reason.INVALID, f"no certificate set {asked!r}")
         used: list[str] = []
         authorities: tuple[str, ...] = ()
-        if asked == "WebServer" and self._device.web.bound:
+        if asked in self._device.cert_sets:
+            used = list(self._device.cert_sets[asked])
+        elif asked == "WebServer" and self._device.web.bound:
             used, authorities = [self._device.web.bound], self._device.web.authorities
         elif asked in ("EAPTLS_WIRED_SERVER", "Streaming_RTSPS") and _DEVICE_ID in self._device.store:
             used = [_DEVICE_ID]

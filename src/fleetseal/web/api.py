@@ -5,7 +5,17 @@ from fastapi.routing import APIRoute
 
 from fleetseal import __version__
 from fleetseal.operations.discover import Discovery
-from fleetseal.web import alarms, authorities, credentials, devices, discovery, problems, settings, tasks
+from fleetseal.web import (
+    alarms,
+    authorities,
+    certificates,
+    credentials,
+    devices,
+    discovery,
+    problems,
+    settings,
+    tasks,
+)
 from fleetseal.web.backend import Asked, Backend
 
 _server = APIRouter(tags=["server"])
@@ -29,7 +39,7 @@ def build(backend: Backend) -> FastAPI:
     api.state.backend = backend
     api.state.discovery = Discovery(backend.services)
     problems.install(api, backend.services.rng)
-    nouns = (authorities, devices, credentials, discovery, tasks, alarms, settings)
+    nouns = (authorities, certificates, devices, credentials, discovery, tasks, alarms, settings)
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")
     return api

@@ -178,6 +178,14 @@ class Adoption(Body):
     password: SecretStr | None = None
 
 
+# ---------------------------------------------------------------- certificates
+
+
+class CertificateDeletion(Body):
+    device: str
+    alias: str
+
+
 # ---------------------------------------------------------------- tasks
 
 

@@ -1,15 +1,34 @@
 """What both generations share: the web server's binding (`aweb`, still the only way on 12.11) and the clock."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from fleetseal.core.errors import NotFound, NotSupported, TrustFailure
+from fleetseal.core.errors import NotFound, NotSupported, ProtocolViolation, TrustFailure
 from fleetseal.core.model import Alias, DeviceFacts, HttpsState
+from fleetseal.core.text import clean
 from fleetseal.devices.axis import identity, wire_cgi, wire_json, wire_rest, wire_soap
 from fleetseal.devices.transport import Transport
 
 _CLOCK_TOLERANCE = 30.0
 """Seconds; a summer-time shift is larger."""
+
+_SERVICES: Final = {
+    "WebServer": "HTTPS",
+    "Streaming_RTSPS": "RTSPS",
+    "mqtt_client": "MQTT",
+    "EAPTLS_WIRED": "802.1X",
+    "EAPTLS_WIRED_SERVER": "802.1X",
+    "EAPTLS_WIFI": "802.1X",
+    "EAPPEAP_MSCHAPV2_WIRED": "802.1X",
+    "EAPPEAP_MSCHAPV2_WIFI": "802.1X",
+}
+"""What certificate sets are for (device-api 7.5); others go by their own name."""
+
+_MOST_SETS: Final = 64
+"""AXIS OS 12.11 has 17."""
 
 
 class AxisDriver:
@@ -44,6 +63,23 @@ class AxisDriver:
     async def set_https(self, state: HttpsState) -> None:
         await self._transport.ask(wire_soap.set_https(state))
 
+    async def uses(self) -> Mapping[Alias, frozenset[str]]:
+        """By the web server's binding, every certificate set, and the RTSPS parameter (device-api 10.3). Firmware
+        without certificate sets tells of the web server and RTSPS alone."""
+        found: defaultdict[Alias, set[str]] = defaultdict(set)
+        web = await self.https()
+        for alias in (*filter(None, [web.alias]), *web.authorities, *web.trusted):
+            found[alias].add("HTTPS")
+        for alias in await self._used():
+            found[alias].add("HTTPS")
+        for name in await self._cert_sets():
+            for alias in await self._transport.ask(wire_soap.get_cert_set(name)):
+                found[alias].add(_SERVICES.get(name, clean(name, limit=40)))
+        parameters = await self._transport.ask(wire_cgi.list_parameters("Network.RTSPS.CertificateId"))
+        if streaming := parameters.get("Network.RTSPS.CertificateId"):
+            found[Alias(streaming)].add("RTSPS")
+        return {alias: frozenset(services) for alias, services in found.items()}
+
     async def clock(self) -> datetime:
         try:
             return await self._transport.ask(wire_json.get_date_time())
@@ -76,6 +112,15 @@ class AxisDriver:
                 raise NotSupported("The device does not tell its time zone, so its clock cannot be set.")
             shift = local - utc.replace(tzinfo=None)
             await self._transport.ask(wire_cgi.set_date(now.replace(tzinfo=None) + shift))
+
+    async def _cert_sets(self) -> tuple[str, ...]:
+        try:
+            names = await self._transport.ask(wire_soap.list_cert_sets())
+        except NotSupported:
+            return ()
+        if len(names) > _MOST_SETS:
+            raise ProtocolViolation(f"The device names {len(names)} certificate sets, which cannot be.")
+        return names
 
     async def _time_api(self) -> str | None:
         try:

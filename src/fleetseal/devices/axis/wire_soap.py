@@ -109,6 +109,22 @@ def delete_certificate(alias: Alias) -> Ask[None]:
     )
 
 
+def list_cert_sets() -> Ask[tuple[str, ...]]:
+    """The names of the sets that bind entries to services (device-api 7.5, recording soap-ListCertSets.xml)."""
+    return _ask(
+        "<acertificates:ListCertSets/>", lambda body: _listed(body, "acertificates:CertSetNameList/acert:CertSetNames")
+    )
+
+
+def get_cert_set(name: str) -> Ask[frozenset[Alias]]:
+    """The entries in it, with a key or as a CA (recordings soap-GetCertSet-*.xml)."""
+    return _ask(
+        f"<acertificates:GetCertSet><acertificates:CertSetName>{escape(name)}</acertificates:CertSetName>"
+        "</acertificates:GetCertSet>",
+        lambda body: frozenset(map(Alias, _listed(body, "acertificates:CertSet/*/acert:Id"))),
+    )
+
+
 def get_https() -> Ask[HttpsState]:
     return _ask("<aweb:GetWebServerTlsConfiguration/>", _https)
 

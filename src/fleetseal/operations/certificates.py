@@ -1,0 +1,95 @@
+"""Certificates that are on devices already: listed as the devices show them, and asked to be deleted."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from fleetseal.core.errors import AuthenticationFailed, FleetsealError
+from fleetseal.core.model import Alias, CertificateSource, Device, Selection, TaskAction, TaskId
+from fleetseal.core.runtime import side_by_side
+from fleetseal.core.text import clean, timestamp
+from fleetseal.operations import listing, tasks
+from fleetseal.operations.contact import note_refusal, ready
+from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.services import Services
+from fleetseal.operations.trust import peer_trust
+
+if TYPE_CHECKING:  # reading commands do not load the engine
+    from fleetseal.jobs.engine import Engine
+
+
+async def list_(services: Services, selection: Selection) -> list[Row]:
+    """Every entry of each device's store, with a key or as a CA, read from the devices now; nothing is written.
+
+    One object for each device: `{"id","mac","address","message","certificates"}`. `message` is empty, or says why
+    the device could not be read. A certificate is `{"alias","kind","use","source","subject","issuer","names",
+    "serial","not_before","not_after","sha256","key"}`: `kind` is `key` or `ca`, `use` the services that use it,
+    `source` `ours`, `factory`, `default` or `other`; what cannot be read in it is null. Raises NotFound, Conflict,
+    InvalidInput for the selection.
+    """
+    devices = await listing.choose(services, selection)
+    async with services.database.reading() as tx:
+        context = await Context.read(services, tx)
+
+    async def one(device: Device) -> Row:
+        shown: Row = {"id": device.id, "mac": device.mac, "address": device.address}
+        try:
+            return {**shown, "message": "", "certificates": await _read(services, context, device)}
+        except FleetsealError as error:
+            return {**shown, "message": error.message, "certificates": []}
+
+    return await side_by_side([one(device) for device in devices], at_once=context.settings.jobs_concurrency)
+
+
+async def delete(services: Services, engine: "Engine", *, actor: str, reference: str, alias: str) -> TaskId:
+    """A task that removes one entry from one device, if nothing uses it. Raises as `tasks.request`."""
+    return await tasks.request(
+        services,
+        engine,
+        actor=actor,
+        action=TaskAction.DELETE_CERTIFICATE,
+        selection=Selection(refs=(reference,)),
+        wish={"alias": alias},
+    )
+
+
+async def _read(services: Services, context: Context, device: Device) -> list[Row]:
+    device, login = await ready(services, device.id)
+    async with services.database.reading() as tx:
+        trust = await peer_trust(services, tx, device)
+    connector = services.connect(context.settings)
+    try:
+        async with connector.open(device.endpoint, trust, login, serial=device.serial) as connection:
+            entries = await connection.driver.certificates()
+            authorities = await connection.driver.authorities()
+            uses = await connection.driver.uses()
+    except AuthenticationFailed:
+        await note_refusal(services, device)
+        raise
+    return [
+        *(
+            _row("key", one.alias, one.der, uses.get(one.alias, ()), context.source(one.alias, one.der))
+            for one in entries
+        ),
+        *(
+            _row("ca", one.alias, one.der, uses.get(one.alias, ()), context.authority_source(one.alias, one.der))
+            for one in authorities
+        ),
+    ]
+
+
+def _row(kind: str, alias: Alias, der: bytes, use: Iterable[str], source: CertificateSource) -> Row:
+    row: dict[str, Any] = {"alias": clean(alias), "kind": kind, "use": sorted(use), "source": source.value}
+    shown = listing.described(der)
+    if shown is None:
+        unread = ("subject", "issuer", "names", "serial", "not_before", "not_after", "sha256", "key")
+        return row | dict.fromkeys(unread)
+    return row | {
+        "subject": shown.subject,
+        "issuer": shown.issuer,
+        "names": list(shown.names),
+        "serial": shown.serial,
+        "not_before": timestamp(shown.not_before),
+        "not_after": timestamp(shown.not_after),
+        "sha256": shown.sha256,
+        "key": shown.key,
+    }

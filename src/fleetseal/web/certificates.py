@@ -1,0 +1,27 @@
+"""Certificates on devices."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from fleetseal.core.model import Selection
+from fleetseal.operations import certificates, tasks
+from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import CertificateDeletion
+
+router = APIRouter(prefix="/certificates", tags=["certificates"])
+
+
+@router.get("", summary="Every certificate and CA entry on devices, as they show them now; without a device, on all")
+async def list_certificates(
+    backend: Asked, devices: Annotated[list[str] | None, Query(alias="device")] = None
+) -> list[dict[str, Any]]:
+    return await certificates.list_(backend.services, Selection(tuple(devices or ()), everything=not devices))
+
+
+@router.post("/deletion", status_code=202, summary="Remove an entry that nothing uses from a device; the task")
+async def delete_certificate(backend: Asked, body: CertificateDeletion) -> dict[str, Any]:
+    task_id = await certificates.delete(
+        backend.services, await backend.engine(), actor=backend.actor, reference=body.device, alias=body.alias
+    )
+    return await tasks.show(backend.services, task_id, working=backend.working)
