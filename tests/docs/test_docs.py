@@ -20,10 +20,10 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCE = ROOT / "src" / "fleetseal"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PROCEDURE = ROOT / "docs" / "procedures" / "enable-https.md"
-MODULES = {"enable-https.md": ("https", "enrolment", "work", "observe"), "certificates.md": ("entries",)}
+MODULES = {"enable-https.md": ("https", "switch", "enrolment", "work", "observe"), "certificates.md": ("entries",)}
 """Whose calls make the journal of the procedures on that page."""
 
-READERS = {"device": 0, "local": 0, "note": 0, "switch_https": 1, "_verify": 1}
+READERS = {"device": 0, "local": 0, "note": 0, "switch_https": 1, "verify": 1}
 """Functions that write a step, and the position of its name."""
 
 
@@ -70,8 +70,8 @@ def test_nothing_else_lies_among_the_generated_pages() -> None:
 
 def test_every_code_without_a_class_is_known() -> None:
     """Plans give theirs to `Skipped` and `Refused`, the API gives its own in web/problems.py."""
-    tree = ast.parse((SOURCE / "operations" / "plan.py").read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    trees = [ast.parse((SOURCE / "operations" / name).read_text()) for name in ("plan.py", "plan_existing.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     planned = {
         node.args[1].value
         for node in calls

@@ -45,7 +45,7 @@ async def enable(
     """Give devices certificates of our CA and switch HTTPS on, or renew them.
 
     Nothing that works is closed before its replacement has been proved from outside; what fails is put back.
-    A device that is as wished stays unchanged.
+    A device that is as wished stays unchanged. Without a CA, the one usable certificate that a device holds serves it.
 
     Parameters
     ----------

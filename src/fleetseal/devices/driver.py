@@ -143,7 +143,7 @@ class Connector(Protocol):
         endpoint: Endpoint,
         login: Login,
         *,
-        anchors: tuple[bytes, ...],
+        anchors: tuple[bytes, ...] | None,
         intermediates: tuple[bytes, ...],
         leaf_sha256: bytes,
         name: str,
@@ -151,7 +151,8 @@ class Connector(Protocol):
     ) -> "Verification":
         """A new connection, made like a stranger's: anchors only, no pin, no pooled connection; chain, `name`
         (host name or address in the certificate), this very leaf, login. First with the anchors alone; if only the
-        intermediates are missing, with them at hand (`chain_sent` False).
+        intermediates are missing, with them at hand (`chain_sent` False). `anchors` None, for a certificate that no CA
+        known here vouches for: this very leaf and the login alone are proved.
 
         Raises Unreachable (refused, reset, handshake dead: the web server may be restarting),
         VerificationFailed (answered, with the wrong certificate: says which), AuthenticationFailed.

@@ -57,14 +57,18 @@ async def enrol(work: Work, plan: Go) -> Enrolled:
 
 async def current(work: Work, plan: Go) -> Enrolled:
     """The leaf of ours that the plan binds: the newly issued one, or the one that was there."""
-    origin = KeyOrigin.MANAGER if work.run.recorded("fallback") else plan.key_origin
     async with work.services.database.reading() as tx:
-        if not plan.issue:
-            record = await issuing.installed(tx, work.device.id)
-            chain = await issuing.chain_for(tx, record.id)
-            return Enrolled(record.id, plan.alias, chain, record.origin)
-        record = await issuing.issued_by_job(tx, work.run.job.id, origin)
-        return Enrolled(record.id, _alias(plan, origin), await issuing.chain_for(tx, record.id), origin)
+        return await recorded(work, plan, tx)
+
+
+async def recorded(work: Work, plan: Go, tx: Transaction) -> Enrolled:
+    """As `current`, inside a transaction."""
+    if not plan.issue:
+        record = await issuing.installed(tx, work.device.id)
+        return Enrolled(record.id, plan.alias, await issuing.chain_for(tx, record.id), record.origin)
+    origin = KeyOrigin.MANAGER if work.run.recorded("fallback") else plan.key_origin
+    record = await issuing.issued_by_job(tx, work.run.job.id, origin)
+    return Enrolled(record.id, _alias(plan, origin), await issuing.chain_for(tx, record.id), origin)
 
 
 def fallback_reason(work: Work) -> str | None:

@@ -3,14 +3,10 @@
 Nothing that works is closed before its replacement has been proved from outside; what fails is put back.
 """
 
-import hashlib
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
-from datetime import timedelta
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from fleetseal.core.errors import TlsTooOld, TrustFailure, VerificationFailed
 from fleetseal.core.model import (
     Alias,
     CertificateSource,
@@ -21,11 +17,11 @@ from fleetseal.core.model import (
     KeyOrigin,
     TrustLevel,
 )
-from fleetseal.devices.driver import Verification
-from fleetseal.operations import enrolment, issuing, observe
+from fleetseal.operations import enrolment, existing, issuing, observe
 from fleetseal.operations.enrolment import Enrolled
-from fleetseal.operations.plan import Go, Refused, Skipped, Unchanged, https_from_json, with_policy
-from fleetseal.operations.work import NOT_ANSWERING, Ended, Work, holds, restore_https, same_https, switch_https
+from fleetseal.operations.plan import Bind, Go, Refused, Skipped, Unchanged, https_from_json, with_policy
+from fleetseal.operations.switch import Target, carry_through, constant, open_http, patience, prove_way_back
+from fleetseal.operations.work import Ended, Work, holds, restore_https, same_https
 from fleetseal.store import alarms, audit, inventory, tasks
 from fleetseal.store.database import Transaction
 
@@ -33,15 +29,17 @@ from fleetseal.store.database import Transaction
 async def enable(work: Work) -> None:
     """One run of "Enable HTTPS": until the job has ended (raises Ended) or waits for its second look."""
     plan = await _plan(work)
-    if work.run.recorded("record") is None:
-        if work.run.recorded("verify") is None:
-            await _verify(work, "verify", await _install_and_bind(work, plan), plan)
-        if work.run.recorded("verify-again") is None and await _soaks(work):
-            return
-        enrolled = await enrolment.current(work, plan)
-        await _verify(work, "verify-again", enrolled, plan)
-        await _apply_policy(work, plan, enrolled)
-        await work.run.local("record", partial(_record, work, plan, enrolled), detail="The inventory is up to date.")
+    if isinstance(plan, Bind):
+        await existing.bind(work, plan)
+        return
+
+    async def again() -> Target:
+        return await _target(work, plan, await enrolment.current(work, plan))
+
+    if not await carry_through(
+        work, plan.switch, place=partial(_place, work, plan), again=again, record=partial(_record, work, plan)
+    ):
+        return
     enrolled = await enrolment.current(work, plan)
     await work.run.device(
         "cleanup",
@@ -66,15 +64,15 @@ async def _switch_off(work: Work, before: HttpsState) -> None:
     target = with_policy(before, ConnectionPolicy.HTTP)
     if work.run.step("policy") is None:
         if before.policy is ConnectionPolicy.HTTPS:
-            await _open_http(work, before)
-        await _prove_way_back(work)
+            await open_http(work, before)
+        await prove_way_back(work)
 
     async def look() -> bool | None:
         async def read() -> bool | None:
             async with work.plain_connection() as connection:
                 return same_https(await connection.driver.https(), target) or None
 
-        return await work.until(read, seconds=_patience(work, "policy"))
+        return await work.until(read, seconds=patience(work, "policy"))
 
     async def act() -> None:
         async with work.plain_connection() as connection:
@@ -89,10 +87,10 @@ async def _switch_off(work: Work, before: HttpsState) -> None:
 # ---------------------------------------------------------------- plan
 
 
-async def _plan(work: Work) -> Go:
+async def _plan(work: Work) -> Go | Bind:
     """The recorded plan, or a new one; ends the job when there is nothing to do or nothing may be done."""
     if (recorded := work.run.recorded("plan")) is not None:
-        return Go.from_json(recorded)
+        return Bind.from_json(recorded) if "leaf" in recorded else Go.from_json(recorded)
     wish = EnableWish(**work.wish)
     plan = await observe.plan_enable(
         work.services,
@@ -111,8 +109,8 @@ async def _plan(work: Work) -> Go:
             await work.run.end(JobStatus.FAILED if work.run.job.named else JobStatus.SKIPPED, reason, error_code=code)
         case Refused(reason, code):
             await work.run.end(JobStatus.FAILED, reason, error_code=code)
-        case Go():
-            await work.run.local("plan", partial(_constant, plan.to_json()), detail=f"To do, because {plan.reason}.")
+        case Go() | Bind():
+            await work.run.local("plan", partial(constant, plan.to_json()), detail=f"To do, because {plan.reason}.")
             return plan
     raise Ended
 
@@ -126,169 +124,34 @@ async def _plan_disable(work: Work) -> HttpsState:
     if not state.tls or state.policy is ConnectionPolicy.HTTP:
         await work.run.end(JobStatus.UNCHANGED, "HTTPS is off already.")
         raise Ended
-    await work.run.local("plan", partial(_constant, asdict(state)), detail="HTTPS is to be switched off.")
+    await work.run.local("plan", partial(constant, asdict(state)), detail="HTTPS is to be switched off.")
     return state
 
 
-async def _constant(value: Any, _: Transaction) -> Any:
-    return value
+# ---------------------------------------------------------------- what is to be served
 
 
-# ---------------------------------------------------------------- change
+async def _place(work: Work, plan: Go) -> Target:
+    """A leaf of ours is in the device's store, new or the one that was there."""
+    put = enrolment.enrol if plan.issue else enrolment.current
+    return await _target(work, plan, await put(work, plan))
 
 
-async def _install_and_bind(work: Work, plan: Go) -> Enrolled:
-    if plan.set_clock:
-        await _set_clock(work)
-    if plan.open_http and work.run.step("bind") is None:
-        await _open_http(work, plan.previous)
-    if work.settings.https_escape_route != "none":
-        await _prove_way_back(work)
-    enrolled = await (enrolment.enrol(work, plan) if plan.issue else enrolment.current(work, plan))
-    await switch_https(
-        work,
-        "bind",
-        _bound(plan, enrolled.alias),
-        undo=restore_https(plan.previous, dead=plan.dead_before),
-        detail=f"HTTPS serves the entry {enrolled.alias}.",
-    )
-    return enrolled
-
-
-def _bound(plan: Go, alias: Alias) -> HttpsState:
-    """Our entry serves HTTPS; plain HTTP is as open as it was, or as the way back needs it."""
-    still_closed = plan.previous.policy is ConnectionPolicy.HTTPS and not plan.open_http
-    policy = ConnectionPolicy.HTTPS if still_closed else ConnectionPolicy.HTTP_AND_HTTPS
-    return replace(with_policy(plan.previous, policy), tls=True, alias=alias)
-
-
-async def _set_clock(work: Work) -> None:
-    """DEV-CLOCK: by the device's clock, too, the certificate is valid before the switch."""
-
-    async def look() -> bool | None:
-        async with work.connection() as connection:
-            offset = (await connection.driver.clock() - work.services.clock.now()).total_seconds()
-        return abs(offset) < timedelta(minutes=5).total_seconds() or None
-
-    async def act() -> None:
-        async with work.connection() as connection:
-            await connection.driver.set_clock(work.services.clock.now())
-
-    await work.run.device("clock", look=look, act=act, detail="The device's clock is right.")
-
-
-async def _open_http(work: Work, previous: HttpsState) -> None:
-    """The way back of a device that allows HTTPS only: plain HTTP is open beside it until all is verified."""
-    target = with_policy(previous, ConnectionPolicy.HTTP_AND_HTTPS)
-    await switch_https(
-        work,
-        "open-http",
-        target,
-        undo=restore_https(previous),
-        detail="Plain HTTP is open beside HTTPS, as the way back.",
-    )
-
-
-async def _prove_way_back(work: Work) -> None:
-    """A login over plain HTTP worked and is recorded: from now on an undo may use it. Ends in TrustFailure
-    or VerificationFailed when there is none."""
-    if work.run.recorded("way-back") is not None:
-        return
-
-    async def log_in() -> bool:
-        async with work.plain_connection():
-            return True
-
-    try:
-        await work.patiently(log_in, seconds=_patience(work, "open-http"))
-    except NOT_ANSWERING as error:
-        raise VerificationFailed(f"No way back: {error.message}") from error
-    except TrustFailure as error:
-        raise TrustFailure(f"No way back: {error.message}") from error
-    await work.run.local("way-back", partial(_constant, True), detail="A login over plain HTTP works.")
-
-
-def _patience(work: Work, step: str) -> float:
-    """Long while the web server may be restarting from that step; otherwise the retry ladder waits, not we."""
-    return float(work.settings.https_verify_seconds) if work.run.step(step) is not None else 0.0
-
-
-# ---------------------------------------------------------------- proof
-
-
-async def _verify(work: Work, name: str, enrolled: Enrolled, plan: Go) -> None:
-    """A new connection, made like a stranger's, proved chain, name, this very leaf and a login (DEV-VERIFY-FIRST)."""
-    if work.run.recorded(name) is not None:
-        return
+async def _target(work: Work, plan: Go, enrolled: Enrolled) -> Target:
     async with work.services.database.reading() as tx:
         anchors, intermediates = await issuing.anchors(tx), await issuing.intermediates(tx)
     dialled = work.device.address
-    check = partial(
-        work.connector.verify,
-        work.device.endpoint,
-        work.login,
-        anchors=anchors,
-        intermediates=intermediates,
-        leaf_sha256=hashlib.sha256(enrolled.chain.leaf).digest(),
-        name=dialled if dialled in plan.names.names else plan.names.common_name,
-        serial=work.serial,
-    )
-    found = await _until_verified(work, check)
-    await work.run.local(
-        name,
-        partial(_constant, {"chain_sent": found.chain_sent}),
-        detail=f"{found.served.tls_version}: chain, name, this very certificate and a login were proved from outside.",
-    )
-
-
-async def _soaks(work: Work) -> bool:
-    """Whether the run ends here, and the second look follows later; it follows now where the clock went back."""
-    first, soak = work.run.step("verify"), work.settings.https_soak_seconds
-    assert first is not None
-    elapsed = (work.services.clock.now() - first.at).total_seconds()
-    if not 0 <= elapsed < soak:
-        return False
-    await work.wait(soak - elapsed, f"HTTPS works; a second look follows after {soak} s.")
-    return True
-
-
-async def _until_verified(work: Work, check: Callable[[], Awaitable[Verification]]) -> Verification:
-    """The verification, waiting for a web server that restarts or still serves the old certificate."""
-    try:
-        return await work.patiently(
-            check, seconds=work.settings.https_verify_seconds, while_=(*NOT_ANSWERING, VerificationFailed)
-        )
-    except TlsTooOld:
-        raise
-    except NOT_ANSWERING as error:
-        raise VerificationFailed(
-            f"The device stopped answering HTTPS with the new certificate. {error.message}"
-        ) from error
-
-
-async def _apply_policy(work: Work, plan: Go, enrolled: Enrolled) -> None:
-    """HTTPS only, if that was wished, and only now; verified again."""
-    open_state = _bound(plan, enrolled.alias)
-    if plan.policy is open_state.policy:
-        return
-    await switch_https(
-        work,
-        "policy",
-        with_policy(open_state, plan.policy),
-        undo=restore_https(open_state),
-        detail="The device accepts HTTPS only."
-        if plan.policy is ConnectionPolicy.HTTPS
-        else "The device accepts HTTP and HTTPS.",
-    )
-    await _verify(work, "verify-policy", enrolled, plan)
+    name = dialled if dialled in plan.names.names else plan.names.common_name
+    return Target(enrolled.alias, enrolled.chain.leaf, anchors=anchors, intermediates=intermediates, name=name)
 
 
 # ---------------------------------------------------------------- record
 
 
-async def _record(work: Work, plan: Go, enrolled: Enrolled, tx: Transaction) -> dict[str, Any]:
+async def _record(work: Work, plan: Go, _: Target, tx: Transaction) -> dict[str, Any]:
     """Trust, lineage, binding, alarms and audit in one transaction; from here on nothing is undone."""
     now = work.services.clock.now()
+    enrolled = await enrolment.recorded(work, plan, tx)
     await issuing.mark_installed(tx, enrolled.issuance, now)
     chain_sent = bool((work.run.recorded("verify-again") or {}).get("chain_sent"))
     await inventory.change(

@@ -8,22 +8,28 @@ from fleetseal.core.config import Settings
 from fleetseal.core.errors import FleetsealError, TlsTooOld, Unreachable
 from fleetseal.core.model import (
     Alias,
+    Anchored,
     CertificateSource,
     ConnectionPolicy,
     Device,
     EnableWish,
+    Factory,
     HttpsState,
     Installed,
     JobId,
     KeyOrigin,
     Login,
+    PeerTrust,
+    Pinned,
     Plaintext,
     Served,
 )
 from fleetseal.devices.driver import Connector
 from fleetseal.operations import issuing, plan
+from fleetseal.operations.listing import Context, described
 from fleetseal.operations.naming import certificate_names
-from fleetseal.operations.plan import Current, Go, Issuing, Observed, Plan, ServedNow
+from fleetseal.operations.plan import Bind, Current, Go, Issuing, Observed, Plan, ServedNow
+from fleetseal.operations.plan_existing import Usable, plan_existing
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust
 from fleetseal.pki import chain
@@ -44,22 +50,48 @@ async def plan_enable(
 ) -> Plan:
     """What "Enable HTTPS" would do to this device now; `job_id` None: for reading only.
 
-    Raises what opening a connection raises; NotFound without a CA; Locked when it could not sign.
+    Without a CA it would be served by the one usable entry that it has. Raises what opening a connection raises;
+    NotFound when a new certificate is wished and there is no CA; Locked when it could not sign.
     """
     async with services.database.reading() as tx:
         trust = await peer_trust(services, tx, device)
+        context = await Context.read(services, tx)
+        own_issuers = await issuing.own_certificates(tx)
+        if wish.renew or context.authority_configured:
+            await issuing.signing_record(tx)
+    seen = await _observed(connector, device, login, trust, own_issuers)
+    if not context.authority_configured:
+        decided = plan_existing(
+            seen,
+            wish,
+            settings=settings,
+            usable=_usable(context, seen),
+            proved=isinstance(trust, Anchored | Factory) or (isinstance(trust, Pinned) and trust.accepted),
+            now=context.now,
+        )
+    else:
+        decided = await _plan_issuing(services, settings, connector, seen, wish=wish, named=named, job_id=job_id)
+    if isinstance(decided, Go | Bind):
+        return await _with_way_back(connector, device, login, settings, decided)
+    return decided
+
+
+async def _plan_issuing(
+    services: Services,
+    settings: Settings,
+    connector: Connector,
+    seen: Observed,
+    *,
+    wish: EnableWish,
+    named: bool,
+    job_id: JobId | None,
+) -> Plan:
+    device = seen.device
+    async with services.database.reading() as tx:
         authority = await issuing.current_authority(tx)
         record = await issuing.find_installed(tx, device.id)
         learned = await tasks.learned_key_origin(tx, device)
         instance = await tasks.find_instance(tx)
-        own_issuers = await issuing.own_certificates(tx)
-    async with connector.open(device.endpoint, trust, login, serial=device.serial) as connection:
-        facts, https = connection.facts, await connection.driver.https()
-        entries = await connection.driver.certificates()
-        served = connection.served
-    if served is None:
-        served = await _served(connector, device, https)
-    seen = Observed(device, facts, https, entries, _served_now(device, https, entries, served, own_issuers))
     now = services.clock.now()
     start = now - plan.BACKDATED
     decided = plan.plan_enable(
@@ -80,15 +112,37 @@ async def plan_enable(
         ),
         current=None if record is None else _current(record),
         named=named,
-        new_alias=_unused(f"fleetseal-{instance or 'new'}-{job_id or 0}", entries),
+        new_alias=_unused(f"fleetseal-{instance or 'new'}-{job_id or 0}", seen.entries),
         key_origin=_key_origin(settings, learned),
         now=now,
     )
-    if isinstance(decided, Go):
-        if decided.issue:
-            issuing.require_openable(services, authority.record)
-        return await _with_way_back(connector, device, login, settings, decided)
+    if isinstance(decided, Go) and decided.issue:
+        issuing.require_openable(services, authority.record)
     return decided
+
+
+async def _observed(
+    connector: Connector, device: Device, login: Login, trust: PeerTrust, own_issuers: tuple[bytes, ...]
+) -> Observed:
+    async with connector.open(device.endpoint, trust, login, serial=device.serial) as connection:
+        facts, https = connection.facts, await connection.driver.https()
+        entries = await connection.driver.certificates()
+        served = connection.served
+    if served is None:
+        served = await _served(connector, device, https)
+    return Observed(device, facts, https, entries, _served_now(device, https, entries, served, own_issuers))
+
+
+def _usable(context: Context, seen: Observed) -> tuple[Usable, ...]:
+    """Neither factory IDs nor self-signed ones, no CA certificates, none that has expired or does not hold yet."""
+    found = []
+    for entry in seen.entries:
+        leaf = described(entry.der)
+        if leaf is None or leaf.is_ca or not leaf.not_before <= context.now <= leaf.not_after:
+            continue
+        if context.source(entry.alias, entry.der) in (CertificateSource.OURS, CertificateSource.OTHER):
+            found.append(Usable(entry.alias, entry.der, leaf.not_before, leaf.not_after))
+    return tuple(found)
 
 
 def _unused(name: str, entries: tuple[Installed, ...]) -> Alias:
@@ -98,9 +152,9 @@ def _unused(name: str, entries: tuple[Installed, ...]) -> Alias:
     return next(alias for alias in names if not any(f"{entry.alias}-".startswith(f"{alias}-") for entry in entries))
 
 
-async def _with_way_back(connector: Connector, device: Device, login: Login, settings: Settings, go: Go) -> Plan:
+async def _with_way_back(connector: Connector, device: Device, login: Login, settings: Settings, go: Go | Bind) -> Plan:
     """The plan, if plain HTTP lets us in; where it is closed, a step of its own opens and proves it."""
-    if settings.https_escape_route == "none" or go.previous.policy is ConnectionPolicy.HTTPS:
+    if settings.https_escape_route == "none" or go.switch.previous.policy is ConnectionPolicy.HTTPS:
         return go
     try:
         async with connector.open(device.endpoint, Plaintext(), login, serial=device.serial):

@@ -65,6 +65,17 @@ class Issuing:
 
 
 @dataclass(frozen=True)
+class Switch:
+    """How the web server gets from what it is to what is wished."""
+
+    previous: HttpsState
+    policy: ConnectionPolicy
+    open_http: bool  # the way back is closed now and opened first
+    set_clock: bool
+    dead_before: bool  # HTTPS was on and answered nobody: no undo can prove it
+
+
+@dataclass(frozen=True)
 class Unchanged:
     reason: str
 
@@ -116,8 +127,32 @@ class Go:
             }
         )
 
+    @property
+    def switch(self) -> Switch:
+        return Switch(self.previous, self.policy, self.open_http, self.set_clock, self.dead_before)
 
-Plan = Unchanged | Skipped | Refused | Go
+
+@dataclass(frozen=True)
+class Bind:
+    """An entry that is on the device already is to serve HTTPS, because no CA is here to issue another."""
+
+    alias: Alias
+    leaf: bytes
+    proved: bool  # it was read from a device whose identity was proved
+    switch: Switch
+    reason: str = "no CA is here, and this is the one certificate that it could serve"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "leaf": self.leaf.hex()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Bind":
+        switch = data["switch"]
+        before = {"previous": https_from_json(switch["previous"]), "policy": ConnectionPolicy(switch["policy"])}
+        return cls(Alias(data["alias"]), bytes.fromhex(data["leaf"]), data["proved"], Switch(**{**switch, **before}))
+
+
+Plan = Unchanged | Skipped | Refused | Go | Bind
 
 
 def https_from_json(data: dict[str, Any]) -> HttpsState:
@@ -166,7 +201,7 @@ def plan_enable(
             "Replace it with --replace-foreign, or by naming the device.",
             "foreign-certificate",
         )
-    policy = _wished_policy(wish.policy, seen.https.policy)
+    policy = wished_policy(wish.policy, seen.https.policy)
     cause = _cause_to_issue(seen, wish, issuing=issuing, current=current, now=now)
     serving = _serving(seen, current)
     if cause is None and serving and seen.https.policy is policy:
@@ -235,6 +270,11 @@ def _clock_refusal(seen: Observed, wish: EnableWish, *, issuing: Issuing) -> Ref
     now = issuing.not_before + BACKDATED
     if valid_by(offset, issuing=issuing, now=now):
         return None
+    return clock_is_off(offset)
+
+
+def clock_is_off(offset: float) -> Refused:
+    """The plan for a device by whose clock the certificate would not be valid (DEV-CLOCK)."""
     return Refused(
         f"The device's clock is wrong by {describe_offset(offset)}: by it, the new certificate would not be valid. "
         "Nothing was changed. Correct it: fleetseal device clock DEVICE --set, or add --set-clock.",
@@ -261,7 +301,7 @@ def describe_offset(seconds: float) -> str:
     return f"{amount:.0f} {unit} {'ahead' if seconds > 0 else 'behind'}"
 
 
-def _wished_policy(wished: str, policy: ConnectionPolicy) -> ConnectionPolicy:
+def wished_policy(wished: str, policy: ConnectionPolicy) -> ConnectionPolicy:
     """`keep` is what the device allows now, plus HTTPS."""
     if wished == "https":
         return ConnectionPolicy.HTTPS

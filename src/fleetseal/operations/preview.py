@@ -6,10 +6,11 @@ from fleetseal.core.config import Settings
 from fleetseal.core.errors import AuthenticationFailed, FleetsealError
 from fleetseal.core.model import Device, EnableWish, Selection
 from fleetseal.core.runtime import side_by_side
+from fleetseal.core.text import clean
 from fleetseal.operations import listing, observe
 from fleetseal.operations.contact import note_refusal, ready
 from fleetseal.operations.listing import Row
-from fleetseal.operations.plan import Go, Plan, Refused, Skipped, Unchanged
+from fleetseal.operations.plan import Bind, Go, Plan, Refused, Skipped, Switch, Unchanged
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
 
@@ -62,14 +63,13 @@ def _in_words(plan: Plan, *, named: bool) -> tuple[str, str]:
             return "Failed", reason
         case Go():
             return "Enable", _steps(plan)
+        case Bind(alias, switch=switch):
+            steps = [f"serve {clean(alias)} by HTTPS, which is on the device", f"accept {_POLICY[switch.policy]}"]
+            return "Enable", f"Because there is no CA here: {', '.join(_before(switch) + steps)}."
 
 
 def _steps(go: Go) -> str:
-    done = []
-    if go.set_clock:
-        done.append("set its clock")
-    if go.open_http:
-        done.append("open plain HTTP as the way back")
+    done = _before(go.switch)
     if go.issue:
         names = ", ".join(go.names.names)
         done.append(f"issue a certificate for {names} with a key made by the {go.key_origin.value}")
@@ -77,6 +77,11 @@ def _steps(go: Go) -> str:
     if go.policy is not go.previous.policy or go.open_http:
         done.append(f"accept {_POLICY[go.policy]}")
     return f"Because {go.reason}: {', '.join(done)}."
+
+
+def _before(switch: Switch) -> list[str]:
+    done = ["set its clock"] if switch.set_clock else []
+    return [*done, "open plain HTTP as the way back"] if switch.open_http else done
 
 
 _POLICY = {"http": "plain HTTP only", "both": "HTTP and HTTPS", "https": "HTTPS only"}

@@ -36,6 +36,7 @@ from fleetseal.core.model import (
     JobStatus,
     Login,
     PeerTrust,
+    Pinned,
     Plaintext,
     Serial,
 )
@@ -108,13 +109,16 @@ class Work:
         async with self.services.database.reading() as tx:
             leaves = await issuing.leaves_of_job(tx, self.run.job.id)
             own = await peer_trust(self.services, tx, self.device)
-        if leaves:
+        adopted = _adopted(self.run)
+        if leaves or adopted:
             try:
                 served = await self.connector.served(self.device.endpoint)
             except Unreachable:
                 return own
             if served.leaf in leaves:
                 return Anchored(anchors=(), leaves=frozenset({hashlib.sha256(served.leaf).digest()}))
+            if adopted and served.leaf == adopted[0]:
+                return Pinned(hashlib.sha256(served.leaf).digest(), accepted=adopted[1])
         return own
 
     async def patiently(
@@ -163,6 +167,12 @@ class Work:
                 attempts=0,
                 first_failure=None,
             )
+
+
+def _adopted(run: Run) -> tuple[bytes, bool] | None:
+    """The certificate of another issuer that this job binds, and whether it was read from a proved device."""
+    plan = run.recorded("plan") or {}
+    return (bytes.fromhex(plan["leaf"]), bool(plan["proved"])) if "leaf" in plan else None
 
 
 def pauses() -> Iterator[float]:
