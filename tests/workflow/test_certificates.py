@@ -102,8 +102,8 @@ async def test_what_is_used_or_not_there_is_not_deleted(tmp_path: Path, profile:
         for alias, code, words in (
             (camera.web.bound, "conflict", "is in use by HTTPS. Nothing was removed"),
             (FOREIGN, "conflict", "is in use by 802.1X, MQTT. Nothing was removed"),
-            (IDENTITY, "forbidden", "is part of the device's identity from the factory: it is never removed"),
-            ("Axis device ID Root CA ECC", "forbidden", "never removed"),
+            (IDENTITY, "invalid-input", "is part of the device's identity from the factory: it is never removed"),
+            ("Axis device ID Root CA ECC", "invalid-input", "never removed"),
             ("no-such-entry", "not-found", "The device has no entry no-such-entry"),
         ):
             assert alias is not None

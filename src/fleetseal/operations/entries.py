@@ -3,7 +3,7 @@
 from contextlib import suppress
 from functools import partial
 
-from fleetseal.core.errors import Conflict, Forbidden, NotFound
+from fleetseal.core.errors import Conflict, InvalidInput, NotFound
 from fleetseal.core.model import Alias, JobStatus
 from fleetseal.core.text import clean
 from fleetseal.devices.driver import Connection
@@ -16,7 +16,7 @@ from fleetseal.store.database import Transaction
 async def delete(work: Work) -> None:
     """One run of "Delete certificate": the entry and its key are gone; raises Ended.
 
-    Raises NotFound when there is none, Forbidden for the maker's, Conflict while something uses it: nothing was
+    Raises NotFound when there is none, InvalidInput for the maker's, Conflict while something uses it: nothing was
     removed. A key cannot be put back, so there is no undo.
     """
     alias = Alias(work.wish["alias"])
@@ -41,7 +41,7 @@ async def _planned(alias: Alias, _: Transaction) -> dict[str, str]:
 
 async def _require_removable(connection: Connection, alias: Alias) -> None:
     if is_factory(alias):
-        raise Forbidden(f"{clean(alias)} is part of the device's identity from the factory: it is never removed.")
+        raise InvalidInput(f"{clean(alias)} is part of the device's identity from the factory: it is never removed.")
     if not await holds(connection, alias):
         raise NotFound(f"The device has no entry {clean(alias)}. See: fleetseal certificate list DEVICE.")
     if services := (await connection.driver.uses()).get(alias):
