@@ -325,16 +325,6 @@ class Selection:
     filters: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Step:
-    """One line of a job's journal, as shown to people."""
-
-    name: str
-    state: str  # done | undone | failed | waiting
-    at: datetime
-    detail: str
-
-
 # ---------------------------------------------------------------- the inventory
 
 
