@@ -50,7 +50,21 @@ class _Reader(asyncio.StreamReader):
 
 
 class _Tls(SSLProtocol):
-    """Sends the alert of a failed handshake, as web servers do; the standard protocol drops it."""
+    """Sends the alert of a failed handshake, as web servers do; the standard protocol drops it. Its socket is among
+    `sockets` while it is open, also before the handshake has ended and while reading is paused: the loop alone would
+    let go of it then."""
+
+    sockets: set[asyncio.BaseTransport]
+    socket: asyncio.BaseTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.socket = transport
+        self.sockets.add(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.sockets.discard(self.socket)
+        super().connection_lost(exc)
 
     def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
         if handshake_exc is not None:
@@ -73,6 +87,7 @@ class DeviceServer:
         self._held: dict[bool, socket.socket] = {}  # bound and not listening: the port stays ours and refuses
         self._ports: dict[bool, int] = {}  # the last that could be had
         self._working: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._sockets: set[asyncio.BaseTransport] = set()  # of TLS connections that are open
         self._lock = asyncio.Lock()
         self._closing = False
         self._current: Credential | None = None
@@ -93,6 +108,11 @@ class DeviceServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for transport in list(self._sockets):
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+        for _ in range(3):  # the loop closes what was aborted
+            await self._device.around.clock.sleep(0)
         for held in self._held.values():
             held.close()
         self._held.clear()
@@ -205,7 +225,9 @@ class DeviceServer:
             return plain
         waiter = loop.create_future()
         waiter.cancel()  # nobody waits for the handshake
-        return _Tls(loop, plain, self._current.context, waiter, server_side=True, ssl_handshake_timeout=5)
+        secured = _Tls(loop, plain, self._current.context, waiter, server_side=True, ssl_handshake_timeout=5)
+        secured.sockets = self._sockets
+        return secured
 
     # ------------------------------------------------------------ TLS
 
