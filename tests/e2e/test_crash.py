@@ -131,7 +131,7 @@ def steps_of(module: str) -> set[str]:
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if called in ("device", "local", "switch_https", "_verify"):
+        if called in ("device", "local", "switch_https", "verify"):
             names |= {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
     return names
 
@@ -154,5 +154,5 @@ async def test_each_single_kill_ends_enabled(tmp_path: Path, profile: str) -> No
 
 
 def test_the_scenarios_reach_the_steps_of_the_source() -> None:
-    named = steps_of("https") | steps_of("enrolment")
+    named = steps_of("https") | steps_of("switch") | steps_of("enrolment")
     assert {"plan", "request", "reserve", "issue", "install", "bind", "verify", "policy", "record", "cleanup"} <= named
