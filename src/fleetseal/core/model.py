@@ -4,6 +4,7 @@ X.509 things travel as DER bytes; only `pki` looks inside.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -370,6 +371,7 @@ class Device:
     added: datetime
     last_seen: datetime | None
     plain_accepted: bool = False  # a person accepted that it shows nothing (trust_level `plain`)
+    last_change: Mapping[str, str] | None = None  # {"verdict", "reason", "since"}: why it is not as it was
 
     @property
     def endpoint(self) -> Endpoint:

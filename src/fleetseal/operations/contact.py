@@ -1,7 +1,7 @@
 """Looking at one device again: what it shows goes into its row; what goes wrong becomes a column, no exception."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fleetseal.core.errors import (
@@ -35,9 +35,10 @@ from fleetseal.core.model import (
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
 from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
+from fleetseal.operations.changes import Change, Verdict, stays
 from fleetseal.operations.listing import Context, described
 from fleetseal.operations.services import Services
-from fleetseal.operations.trust import peer_trust, trust_columns
+from fleetseal.operations.trust import change_shown, peer_trust, trust_columns
 from fleetseal.store import credentials, inventory
 from fleetseal.store.database import Transaction
 
@@ -82,7 +83,8 @@ async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | 
             f"It says that it is {columns['serial']}, which is another device of the inventory. Remove one of them."
         )
         async with services.database.transaction() as tx:
-            return Outcome(await inventory.change(tx, device_id, identity_problem=problem), None)
+            noted = look.noted(Change(Verdict.TAKEN, problem, contradicts=True))
+            return Outcome(await inventory.change(tx, device_id, identity_problem=problem, last_change=noted), None)
 
 
 async def usable_login(services: Services, tx: Transaction, device: Device) -> Login:
@@ -174,14 +176,15 @@ class _Look:
             async with self.services.database.reading() as tx:
                 trust = await peer_trust(self.services, tx, self.device, sight)
         except IdentityMismatch as error:
-            return answers | {"identity_problem": error.message}, None
+            return answers | await self._identity_changed(error, sight), None
         except TrustFailure as error:
             problem = {} if _nothing_to_log_into(sight) else {"trust_problem": error.message}
             return answers | self._seen(sight) | problem, None
         believed, facts = await self._believed(sight, trust)
         if "identity_problem" in believed:
             return answers | believed, None
-        return answers | self._seen(sight) | believed, facts
+        changed = await self._changed(sight if facts is None else replace(sight, facts=facts))
+        return answers | self._seen(sight) | changed | believed, facts
 
     async def _believed(self, sight: Sight, trust: PeerTrust) -> tuple[Columns, DeviceFacts | None]:
         """What follows once it is settled how this device is believed."""
@@ -223,7 +226,7 @@ class _Look:
             if await self._shows_another(sight):  # its web server restarted between the look and this
                 reason = "It changed its certificate while it was being asked. Look at it again."
                 return {"reachable": False, "unreachable_reason": reason}, None
-            return self._failure(error, trust, sight), None
+            return await self._identity_changed(error, sight), None
         except DeviceError as error:
             return self._failure(error, trust, sight), None
         except TrustFailure as error:
@@ -253,11 +256,34 @@ class _Look:
             offset = (await driver.clock() - self.services.clock.now()).total_seconds()
         return _Reading(facts, connection.served, https, entries, offset)
 
+    async def _identity_changed(self, error: IdentityMismatch, sight: Sight) -> Columns:
+        """Why, as far as `sight` shows; otherwise the connection saw something else: nobody knows what."""
+        async with self.services.database.reading() as tx:
+            change = await change_shown(self.services, tx, self.device, sight)
+        if change is None or not change.contradicts:
+            if self.device.identity_problem is not None:
+                return {}  # as it was, and not proved yet
+            change = Change(Verdict.IMPOSTOR, error.message, contradicts=True)
+        return {"identity_problem": change.reason, "last_change": self.noted(change)}
+
+    async def _changed(self, sight: Sight) -> Columns:
+        """What is not as it was though nothing contradicts the record; a change that was settled is forgotten."""
+        async with self.services.database.reading() as tx:
+            change = await change_shown(self.services, tx, self.device, sight)
+        if change is not None:
+            return {"last_change": self.noted(change)}
+        return {} if stays(self.device, sight) else {"last_change": None}
+
+    def noted(self, change: Change) -> dict[str, str]:
+        """As the column has it; the same change is noted once."""
+        before = self.device.last_change
+        same = before is not None and (before["verdict"], before["reason"]) == (change.verdict, change.reason)
+        since = before["since"] if before is not None and same else timestamp(self.services.clock.now())
+        return {"verdict": change.verdict.value, "reason": change.reason, "since": since}
+
     def _failure(self, error: DeviceError, trust: PeerTrust, sight: Sight) -> Columns:
         """What an error after the first look says about the device."""
         relied_on = trust_columns(trust, sight.served)
-        if isinstance(error, IdentityMismatch):
-            return {"identity_problem": error.message}
         if isinstance(error, AuthenticationFailed | PermissionDenied):
             return {**relied_on, "password_refused_version": self.device.password_version}
         if isinstance(error, SetupNeeded):

@@ -47,6 +47,7 @@ async def _record(work: Work, plan: Bind, target: Target, tx: Transaction) -> bo
         work.device.id,
         **(trust_columns(own, None) if ours else pinned),
         identity_problem=None,
+        last_change=None,
         plain_accepted=False,
         reachable=True,
         unreachable_reason="",

@@ -154,7 +154,7 @@ async def remove(services: Services, *, actor: str, references: Sequence[str]) -
 def _changed_columns(changes: Changes) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     if changes.address is not None:
-        columns |= {"address": dialled(changes.address), "identity_problem": None}
+        columns |= {"address": dialled(changes.address), "identity_problem": None, "last_change": None}
     if changes.host_name is not None:
         name = typed_name(changes.host_name) if changes.host_name else None
         columns |= {"host_name": name, "host_name_typed": name is not None}
@@ -198,4 +198,4 @@ async def _new_login(services: Services, tx: Transaction, device: Device, change
 
 
 def _audited(columns: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in columns.items() if name != "identity_problem"}
+    return {name: value for name, value in columns.items() if name not in ("identity_problem", "last_change")}

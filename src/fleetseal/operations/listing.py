@@ -113,6 +113,7 @@ class Context:
         return {
             **self.row(device),
             "statuses": [{"status": one.status, "reason": one.reason} for one in self.statuses(device)],
+            "change": device.last_change and {**device.last_change, "decision": device.identity_problem is not None},
             "support": device.support.value,
             "support_reason": device.support_reason,
             "generation": device.generation and device.generation.value,

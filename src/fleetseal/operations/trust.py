@@ -22,14 +22,15 @@ from fleetseal.core.model import (
     Served,
     TrustLevel,
 )
-from fleetseal.core.text import clean, timestamp
+from fleetseal.core.text import timestamp
 from fleetseal.devices.driver import Connector, Sight
-from fleetseal.operations import issuing, listing
+from fleetseal.operations import changes, issuing, listing
+from fleetseal.operations.changes import Change, Known
 from fleetseal.operations.listing import Row
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current, in_force
 from fleetseal.pki import chain
-from fleetseal.store import audit, inventory
+from fleetseal.store import audit, certificates, inventory
 from fleetseal.store.database import Transaction
 
 _LINEAGE_STATES: Final = ("issued", "installed", "superseded", "abandoned")
@@ -42,17 +43,19 @@ async def peer_trust(services: Services, tx: Transaction, device: Device, sight:
     Raises IdentityMismatch when its identity has changed and no person has decided yet; TrustFailure when only
     first contact would do and that is not allowed, or when it asks for more than first contact may give.
     """
-    own, settings = await anchored(tx, device), await current(services, tx)
-    problem = device.identity_problem or identity_problem(device, sight, own)
-    if problem is not None:
-        raise IdentityMismatch(problem)
-    if device.ever_anchored:
-        return own
-    if (
-        sight is not None
-        and sight.served is not None
-        and _is_anchored(device.address, sight.served, own, services.clock.now())
-    ):
+    settings = await current(services, tx)
+    if sight is None:
+        own, serves_ours, proved = await anchored(tx, device), False, False
+    else:
+        known = await _known(services, tx, device, sight)
+        own, serves_ours = known.own, known.anchored
+        proved = changes.proves(device, sight, anchored=serves_ours)
+        change = changes.judge(*changes.evidence(device, sight, known))
+        if change is not None and change.contradicts:
+            raise IdentityMismatch(change.reason)
+    if device.identity_problem is not None and not proved:
+        raise IdentityMismatch(device.identity_problem)
+    if device.ever_anchored or serves_ours:
         return own
     if device.trust_level is TrustLevel.FACTORY or (sight is not None and sight.factory):
         return Factory()
@@ -78,31 +81,15 @@ async def anchored(tx: Transaction, device: Device) -> Anchored:
     )
 
 
-def identity_problem(device: Device, sight: Sight | None, own: Anchored) -> str | None:
-    """Why what was seen is not the recorded device, for people; None when nothing contradicts. Pure.
+async def change_shown(services: Services, tx: Transaction, device: Device, sight: Sight) -> Change | None:
+    """Why what was seen where the device is on record is not what was recorded; None when it is."""
+    return changes.judge(*changes.evidence(device, sight, await _known(services, tx, device, sight)))
 
-    A kept pin and a factory certificate are compared in the handshake, by the connector.
-    """
-    if sight is None:
-        return None
-    if device.serial is not None and sight.serial is not None and sight.serial != device.serial:
-        return (
-            f"{clean(sight.serial)} answers at {device.address}, where {device.serial} is recorded. Nothing was sent. "
-            "Correct the address, or accept the other device: fleetseal device trust."
-        )
-    if not device.ever_anchored:
-        return None
-    if sight.needs_setup:
-        return (
-            "It is in factory state, though it had a certificate of ours: it was reset or replaced. If that was on "
-            "purpose, accept it: fleetseal device trust; then set it up: fleetseal device setup."
-        )
-    if sight.served is not None and (own.leaves or own.keys) and not _in_lineage(sight.served, own):
-        return (
-            f"It shows a certificate that was not issued to it here ({_subject(sight.served)}). Nothing was sent. "
-            "If it was reset or its certificate was changed on purpose, accept it: fleetseal device trust."
-        )
-    return None
+
+async def proves(services: Services, tx: Transaction, device: Device, sight: Sight, *, host: str) -> bool:
+    """What was seen at `host` is this very device, by what its trust level demands; no login is needed for that."""
+    serves_ours = _serves(host, sight, await anchored(tx, device), services.clock.now())
+    return changes.proves(device, sight, anchored=serves_ours)
 
 
 def trust_columns(trust: PeerTrust, served: Served | None) -> dict[str, Any]:
@@ -126,12 +113,13 @@ def trust_columns(trust: PeerTrust, served: Served | None) -> dict[str, Any]:
 async def preview(services: Services, selection: Selection) -> list[Row]:
     """What each device shows now, for a person to judge; nothing is accepted and no login is sent.
 
-    One object for each device: `{"id","mac","address","trust","shows","http","message"}`. `shows` is null or
+    One object for each device: `{"id","mac","address","trust","shows","http","change","message"}`. `shows` is null or
     `{"sha256","subject","issuer","names","not_before","not_after","serial"}`, `serial` being the hardware's as told.
+    `change` is null or `{"verdict","reason"}`: why it is not what is on record.
     """
     devices = await listing.choose(services, selection)
     connector = services.connect(await in_force(services))
-    return [await _show(connector, device) for device in devices]
+    return [await _show(services, connector, device) for device in devices]
 
 
 async def accept(services: Services, *, actor: str, accepted: Mapping[int, str | None]) -> list[Row]:
@@ -167,6 +155,7 @@ def _accepted_columns(device: Device, sight: Sight, fingerprint: str | None) -> 
     name = device.label
     decided: dict[str, Any] = {
         "identity_problem": None,
+        "last_change": None,
         "trust_problem": None,
         "ever_anchored": False,
         "reachable": True,
@@ -195,14 +184,17 @@ def _fingerprint_of(text: str) -> str:
     return compact
 
 
-async def _show(connector: Connector, device: Device) -> Row:
+async def _show(services: Services, connector: Connector, device: Device) -> Row:
     row: Row = {"id": device.id, "mac": device.mac, "address": device.address, "trust": device.trust_level.value}
     try:
         sight = await connector.look(device.endpoint)
     except FleetsealError as error:
-        return {**row, "shows": None, "http": False, "message": error.message}
+        return {**row, "shows": None, "http": False, "change": None, "message": error.message}
+    async with services.database.reading() as tx:
+        change = await change_shown(services, tx, device, sight)
+    row |= {"http": sight.http, "change": change and {"verdict": change.verdict.value, "reason": change.reason}}
     if sight.served is None:
-        return {**row, "shows": None, "http": sight.http, "message": sight.tls_error or "It shows no certificate."}
+        return {**row, "shows": None, "message": sight.tls_error or "It shows no certificate."}
     leaf = chain.describe(sight.served.leaf)
     shows = {
         "sha256": leaf.sha256,
@@ -213,7 +205,43 @@ async def _show(connector: Connector, device: Device) -> Row:
         "not_after": timestamp(leaf.not_after),
         "serial": sight.serial,
     }
-    return {**row, "shows": shows, "http": sight.http, "message": ""}
+    return {**row, "shows": shows, "message": ""}
+
+
+# ---------------------------------------------------------------- what is on record
+
+
+async def _known(services: Services, tx: Transaction, device: Device, sight: Sight) -> Known:
+    now = services.clock.now()
+    own, other, other_contradicted = await anchored(tx, device), None, False
+    if sight.serial is not None and device.serial not in (None, sight.serial):
+        other = await inventory.by_serial(tx, sight.serial)
+    if other is not None:
+        others = _serves(device.address, sight, await anchored(tx, other), now)
+        other_contradicted = changes.contradicts(other, sight, anchored=others)
+    return Known(
+        own=own,
+        anchored=_serves(device.address, sight, own, now),
+        now=now,
+        other=other,
+        other_contradicted=other_contradicted,
+        holder=None if sight.served is None else await _holder(tx, sight.served),
+    )
+
+
+async def _holder(tx: Transaction, served: Served) -> str | None:
+    """The serial for which this leaf, or its key, is on our record."""
+    try:
+        leaf = chain.describe(served.leaf)
+    except InvalidInput:
+        return None
+    serial = await certificates.serial_of_leaf(tx, leaf.sha256)
+    owner = None if serial else await certificates.owner_of_key(tx, leaf.spki_sha256)
+    return serial if owner is None else await inventory.serial_of_id(tx, owner)
+
+
+def _serves(host: str, sight: Sight, own: Anchored, at: datetime) -> bool:
+    return sight.served is not None and _is_anchored(host, sight.served, own, at)
 
 
 # ---------------------------------------------------------------- choosing
@@ -277,10 +305,3 @@ def _in_lineage(served: Served, own: Anchored) -> bool:
     except InvalidInput:  # unreadable, so not ours
         return False
     return hashlib.sha256(served.leaf).digest() in own.leaves or key in own.keys
-
-
-def _subject(served: Served) -> str:
-    try:
-        return chain.describe(served.leaf).subject
-    except InvalidInput:
-        return "unreadable"

@@ -115,6 +115,12 @@ async def owner_of_key(tx: Transaction, spki_sha256: str) -> DeviceId | None:
     return None if found is None else DeviceId(found)
 
 
+async def serial_of_leaf(tx: Transaction, sha256: str) -> str | None:
+    """The serial of the device for which this certificate was signed here."""
+    serial: str | None = await tx.scalar(select(issuance.c.mac).where(issuance.c.sha256 == sha256))
+    return serial
+
+
 async def remember_key(tx: Transaction, spki_sha256: str, device_id: DeviceId, *, now: datetime) -> None:
     """A key belongs to one device for ever. Raises Conflict when it is known already."""
     await tx.execute(insert(device_key).values(spki_sha256=spki_sha256, device_id=device_id, first_seen=now))

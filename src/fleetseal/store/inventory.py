@@ -82,6 +82,19 @@ async def by_serial(tx: Transaction, serial: Serial) -> Device | None:
     return None if row is None else _device(row)
 
 
+async def serial_of_id(tx: Transaction, device_id: DeviceId) -> Serial | None:
+    """None as well when the device was forgotten."""
+    serial: Serial | None = await tx.scalar(select(device.c.serial).where(device.c.id == device_id))
+    return serial
+
+
+async def at(tx: Transaction, address: str, https_port: int) -> DeviceId | None:
+    """Whose address and HTTPS port these are."""
+    here = (device.c.address == address, device.c.https_port == https_port)
+    found = await tx.scalar(select(device.c.id).where(*here))
+    return None if found is None else DeviceId(found)
+
+
 async def change(tx: Transaction, device_id: DeviceId, **columns: Any) -> Device:
     """The row with these columns set. Raises NotFound; Conflict as `add` does."""
     await tx.execute(update(device).where(device.c.id == device_id).values(columns))

@@ -85,6 +85,7 @@ device = Table(
     Column("plain_accepted", Boolean, nullable=False, default=False),  # `plain` at a person's word
     Column("identity_problem", Text),  # not null: Identity changed, and why
     Column("trust_problem", Text),  # not null: Certificate not trusted, and why
+    Column("last_change", JSON(none_as_null=True)),  # {"verdict", "reason", "since"}: why it is not as it was
     Column("reachable", Boolean, nullable=False, default=True),
     Column("unreachable_reason", Text, nullable=False, default=""),
     Column("clock_offset", Float),  # seconds, device minus ours
