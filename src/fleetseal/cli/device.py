@@ -145,6 +145,11 @@ async def show(device: str, /, *, common: Common = NO_OPTIONS) -> int:
     )
     for status in shown["statuses"]:
         output.say(f"{status['status']}: {status['reason']}" if status["reason"] else status["status"])
+    for finding in shown["findings"]:
+        output.say(f"{finding['finding']}: {finding['reason']}")
+    if (change := shown["change"]) is not None:
+        why = "" if change["decision"] else f" {change['reason']}"  # else a status gives that reason
+        output.say(f"Change: {change['verdict']}, seen {change['since']}.{why}")
     return DONE
 
 
@@ -331,6 +336,8 @@ def _show_shown(shown: list[Row]) -> None:
     for one in shown:
         certificate = one["shows"]
         print(output.line(f"{one['mac'] or ''} {one['address']}".strip()))
+        if (change := one["change"]) is not None:
+            print(output.line(f"  Change: {change['verdict']}. {change['reason']}"))
         if certificate is None:
             print(output.line(f"  {one['message'] or 'No certificate.'}"))
             continue

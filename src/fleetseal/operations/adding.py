@@ -10,6 +10,7 @@ from fleetseal.core.model import Device, DeviceFacts, DeviceId, Endpoint, Login,
 from fleetseal.core.text import clean
 from fleetseal.devices.driver import Connector, Sight
 from fleetseal.operations.contact import look_again, names_itself, refresh_device
+from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
 from fleetseal.pki import names
@@ -76,7 +77,9 @@ class Adding:
         except (DeviceError, InvalidInput, Conflict) as error:
             return _result(target, "failed", message=error.message)
         if known is not None:
-            return await self._result(target, "known", known.id)
+            seen = [Seen(endpoint, sight)]
+            moved = await follow(self.services, self.connector, seen)
+            return await self._result(target, "known", known.id, moved=known.id in moved)
         outcome = await look_again(self.services, device.id, sight=sight)
         if outcome.facts is not None:
             await self._follow_ports(typed, outcome.device, outcome.facts)
@@ -140,18 +143,26 @@ class Adding:
         )
         return device
 
-    async def _result(self, target: Target, result: str, device_id: DeviceId) -> Row:
+    async def _result(self, target: Target, result: str, device_id: DeviceId, *, moved: bool = False) -> Row:
         async with self.services.database.reading() as tx:
             context = await Context.read(self.services, tx)
             device = await inventory.get(tx, device_id)
         if result == "known":
-            message = f"It is in the inventory already, at {device.address}."
-            if device.address != target.host:
-                message += " To use the new address: fleetseal device set DEVICE --address."
+            message = known_message(device, target.host, moved=moved)
         else:
             first = context.statuses(device)[0]
             message = device.support_reason if first.status == "OK" else f"{first.status}: {first.reason}"
         return _result(target, result, message=message, device=context.row(device))
+
+
+def known_message(device: Device, host: str, *, moved: bool) -> str:
+    """What is said of a device of the inventory that answers at `host`."""
+    if moved:
+        return f"It is in the inventory already. It proved itself at {host}, and is on record there now."
+    message = f"It is in the inventory already, at {device.address}."
+    if device.address != host:
+        message += " To use the new address: fleetseal device set DEVICE --address."
+    return message
 
 
 def parse_target(text: str, ports: Ports) -> Target:

@@ -229,6 +229,11 @@ def moved(before: str, after: str) -> Change:
     )
 
 
+def stored(change: Change, since: str) -> dict[str, str]:
+    """As the column `last_change` has it."""
+    return {"verdict": change.verdict.value, "reason": change.reason, "since": since}
+
+
 def stays(device: Device, sight: Sight) -> bool:
     """Whether the recorded change still holds after a look that found none: until `device trust` or `https enable`,
     unless the recorded thing was seen again."""

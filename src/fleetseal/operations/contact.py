@@ -35,7 +35,8 @@ from fleetseal.core.model import (
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
 from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
-from fleetseal.operations.changes import Change, Verdict, stays
+from fleetseal.operations.changes import Change, Verdict, stays, stored
+from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, described
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import change_shown, peer_trust, trust_columns
@@ -65,7 +66,13 @@ class Outcome:
 
 
 async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | None = None) -> Outcome:
-    """As `refresh_device`; also what the device told after the login."""
+    """As `refresh_device`; also what the device told after the login. Where it was followed to another address
+    meanwhile, it is looked at there."""
+    return await _looked(services, device_id, sight) or await look_again(services, device_id)
+
+
+async def _looked(services: Services, device_id: DeviceId, sight: Sight | None) -> Outcome | None:
+    """None, with nothing stored, when the device is on record elsewhere by now."""
     async with services.database.reading() as tx:
         device = await inventory.get(tx, device_id)
         login = await inventory.login(tx, services.sealer, device_id)
@@ -75,6 +82,8 @@ async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | 
     found: Login | None = columns.pop(_FOUND, None)
     try:
         async with services.database.transaction() as tx:
+            if (await inventory.get(tx, device_id)).endpoint != device.endpoint:
+                return None
             if found is not None and await inventory.login(tx, services.sealer, device_id) is None:
                 await inventory.set_login(tx, services.sealer, device_id, found)
             return Outcome(await inventory.change(tx, device_id, **columns), facts)
@@ -171,6 +180,8 @@ class _Look:
         if not names_itself(sight):
             reason = f"Something answers at {self.device.address}, and it is not an Axis device."
             return {"reachable": False, "unreachable_reason": reason}, None
+        if self.device.serial is not None and sight.serial not in (None, self.device.serial):
+            await follow(self.services, self.connector, [Seen(self.device.endpoint, sight)])
         answers: Columns = {"reachable": True, "unreachable_reason": ""}
         try:
             async with self.services.database.reading() as tx:
@@ -279,7 +290,7 @@ class _Look:
         before = self.device.last_change
         same = before is not None and (before["verdict"], before["reason"]) == (change.verdict, change.reason)
         since = before["since"] if before is not None and same else timestamp(self.services.clock.now())
-        return {"verdict": change.verdict.value, "reason": change.reason, "since": since}
+        return stored(change, since)
 
     def _failure(self, error: DeviceError, trust: PeerTrust, sight: Sight) -> Columns:
         """What an error after the first look says about the device."""

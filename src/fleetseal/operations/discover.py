@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import Conflict, DeviceError, InvalidInput
-from fleetseal.core.model import Anchored, Login, Serial, Sighting, mac_of, serial_of
+from fleetseal.core.model import Anchored, DeviceId, Login, Serial, Sighting, mac_of, serial_of
 from fleetseal.core.runtime import side_by_side
 from fleetseal.devices.discovery import automatic, scan
 from fleetseal.devices.discovery.interfaces import chosen, on_link
 from fleetseal.devices.discovery.scan import Progress
 from fleetseal.devices.driver import NOT_AXIS, Connector, Sight
 from fleetseal.operations import issuing
-from fleetseal.operations.adding import Adding, Ports, Target, check_port
+from fleetseal.operations.adding import Adding, Ports, Target, check_port, known_message
 from fleetseal.operations.contact import names_itself
+from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
@@ -127,6 +128,7 @@ class Discovery:
         )
         works = [look.at(sighting) for sighting in sightings]
         rows = await side_by_side(works, at_once=settings.jobs_concurrency)
+        await look.follow_known()
         devices = [row for row in rows if row is not None]
         return {"devices": devices, "others": len(rows) - len(devices)}
 
@@ -160,6 +162,15 @@ async def adopt(
 
 
 @dataclass(frozen=True)
+class _Known:
+    """A device of the inventory was found; the rest of its row follows."""
+
+    device_id: DeviceId
+    seen: Seen
+    row: Row
+
+
+@dataclass(frozen=True)
 class _Look:
     services: Services
     settings: Settings
@@ -167,6 +178,7 @@ class _Look:
     own: Anchored
     progress: Progress
     began: float
+    known: list[_Known] = field(default_factory=list)
 
     async def at(self, sighting: Sighting) -> Row | None:
         """Who answers there; None: no Axis device."""
@@ -182,21 +194,31 @@ class _Look:
         self.progress.found += 1
         return await self._known(sighting, sight) or self._found(sighting, sight)
 
+    async def follow_known(self) -> None:
+        """Devices of the inventory that were found elsewhere, and proved themselves there, are on record there."""
+        moved = await follow(self.services, self.connector, [one.seen for one in self.known])
+        async with self.services.database.reading() as tx:
+            context = await Context.read(self.services, tx)
+            for one in self.known:
+                device = await inventory.get(tx, one.device_id)
+                here = one.seen.endpoint.host
+                message = known_message(device, here, moved=device.id in moved and device.address == here)
+                one.row.update(message=message, device=context.row(device))
+
     async def _known(self, sighting: Sighting, sight: Sight) -> Row | None:
         if sight.serial is None:
             return None
         async with self.services.database.reading() as tx:
             device = await inventory.by_serial(tx, sight.serial)
-            if device is None:
-                return None
-            shown = (await Context.read(self.services, tx)).row(device)
-        message = f"It is in the inventory already, at {device.address}."
-        return _row(sighting, "known", message=message, serial=device.serial) | {
+        if device is None:
+            return None
+        row = _row(sighting, "known", message="", serial=device.serial) | {
             "model": device.model,
             "firmware": device.firmware,
             "trust": device.trust_level.value,
-            "device": shown,
         }
+        self.known.append(_Known(device.id, Seen(sighting.endpoint, sight), row))
+        return row
 
     def _found(self, sighting: Sighting, sight: Sight) -> Row:
         trust = foreseen(sight, sighting.address, self.own, settings=self.settings, at=self.services.clock.now())

@@ -14,7 +14,7 @@ from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import CertificateSource, Device, DeviceId, Selection, TaskId, mac_of, serial_of
 from fleetseal.core.text import timestamp
 from fleetseal.devices.axis.catalogue import version
-from fleetseal.operations import states
+from fleetseal.operations import naming, states
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.pki import chain
@@ -114,6 +114,7 @@ class Context:
             **self.row(device),
             "statuses": [{"status": one.status, "reason": one.reason} for one in self.statuses(device)],
             "change": device.last_change and {**device.last_change, "decision": device.identity_problem is not None},
+            "findings": self.findings(device),
             "support": device.support.value,
             "support_reason": device.support_reason,
             "generation": device.generation and device.generation.value,
@@ -129,6 +130,18 @@ class Context:
 
     def statuses(self, device: Device) -> list[states.Status]:
         return states.statuses(device, now=self.now, settings=self.settings, active_task=self.busy.get(device.id))
+
+    def findings(self, device: Device) -> list[Row]:
+        """What is no status and asks for something all the same: `{"finding","reason"}`."""
+        if device.served_der is None or device.served_source is not CertificateSource.OURS:
+            return []
+        names, settings = chain.describe(device.served_der).names, self.settings
+        reason = naming.finding(
+            device, names, common_name=settings.certificate_common_name, domains=settings.certificate_domains
+        )
+        if reason is None:
+            return []
+        return [{"finding": "Names no longer fit", "reason": f"{reason} Issue it anew: fleetseal https enable DEVICE."}]
 
     def certificate(self, device: Device) -> Row | None:
         """The certificate that the device serves, or null."""

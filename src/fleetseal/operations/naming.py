@@ -34,6 +34,39 @@ def certificate_names(
     return Names(order[0], tuple(name for name in order if name is not None))
 
 
+def misfit(held: tuple[str, ...], wanted: Names | None) -> str | None:
+    """Why a certificate with the names `held` no longer fits, for people; None when it does. `wanted` is what
+    `certificate_names` says now."""
+    if wanted is None:
+        return "certificate.common-name is `hostname`, and no host name is known that may be certified."
+    there, here = _comparable(held), _comparable(wanted.names)
+    if there == here:
+        return None
+    parts = [f"it does not name {', '.join(sorted(here - there))}"] if here - there else []
+    parts += [f"it names {', '.join(sorted(there - here))}, which no longer holds"] if there - here else []
+    return f"Its certificate no longer fits: {'; '.join(parts)}."
+
+
+def finding(device: Device, held: tuple[str, ...], *, common_name: str, domains: tuple[str, ...]) -> str | None:
+    """As `misfit`, without asking the resolver: a told host name that only the resolver could allow is neither
+    missed nor one too many."""
+    address = _address_of(device)
+    answers = [frozenset[str](), frozenset([address] if address else [])]
+    wanted = [certificate_names(device, common_name=common_name, domains=domains, resolved=one) for one in answers]
+    misfits = [misfit(held, names) for names in wanted]
+    return None if None in misfits else misfits[0]
+
+
+def _comparable(names: tuple[str, ...]) -> frozenset[str]:
+    def spelled(name: str) -> str:
+        try:
+            return str(ipaddress.ip_address(name))
+        except ValueError:
+            return name.lower()
+
+    return frozenset(spelled(name) for name in names)
+
+
 def _address_of(device: Device) -> str | None:
     """The device's address without a scope id, or None when it is dialled by host name."""
     try:

@@ -1,6 +1,5 @@
 """What to do to a device: a pure function of what was seen and what is wished. Dry-run is printing it."""
 
-import ipaddress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from fleetseal.core.model import (
     KeySpec,
     KeyType,
 )
-from fleetseal.operations.naming import Names
+from fleetseal.operations.naming import Names, misfit
 
 
 @dataclass(frozen=True)
@@ -334,21 +333,11 @@ def _cause_to_issue(
         return "its certificate has expired"
     if now >= current.renew_at:
         return "its certificate is due for renewal"
-    if _comparable(current.names) != _comparable(issuing.names.names):
+    if misfit(current.names, issuing.names) is not None:
         return "its names have changed"
     if current.authority != issuing.authority:
         return "its issuer was replaced"
     return None
-
-
-def _comparable(names: tuple[str, ...]) -> frozenset[str]:
-    def spelled(name: str) -> str:
-        try:
-            return str(ipaddress.ip_address(name))
-        except ValueError:
-            return name.lower()
-
-    return frozenset(spelled(name) for name in names)
 
 
 def _foreign_and_kept(seen: Observed, wish: EnableWish, *, named: bool, now: datetime) -> bool:
