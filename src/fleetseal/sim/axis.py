@@ -59,14 +59,21 @@ class Axis:
     def __init__(self, device: Device) -> None:
         self.effects = Effects(lambda: device.faults)
         self._device = device
-        classic, cgi = Classic(device, self.effects), JsonCgi(device, self.effects)
+        self._classic, self._cgi = Classic(device, self.effects), JsonCgi(device, self.effects)
         self._soap, self._rest = Soap(device, self.effects), Rest(device, self.effects)
-        offers = device.profile.interfaces
+        self.refit()
+
+    def refit(self) -> None:
+        """What the profile of the device offers now is answered."""
+        classic, cgi = self._classic, self._cgi
+        offers = self._device.profile.interfaces
         routes = {
             "/axis-cgi/param.cgi": _Route(classic.param, classic.param_anonymous),
             "/axis-cgi/usergroup.cgi": _Route(classic.usergroup, _never),
             "/axis-cgi/pwdgrp.cgi": _Route(classic.pwdgrp, classic.pwdgrp_anonymous, "admin"),
             "/axis-cgi/date.cgi": _Route(classic.date, _never),
+            "/axis-cgi/factorydefault.cgi": _Route(classic.factory_default, _never, "admin"),
+            "/axis-cgi/hardfactorydefault.cgi": _Route(classic.factory_default, _never, "admin"),
         }
         if offers.basic_device_info is not None:
             routes["/axis-cgi/basicdeviceinfo.cgi"] = _Route(cgi.basic_device_info, cgi.unrestricted)

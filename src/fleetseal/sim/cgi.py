@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from fleetseal.sim import fate
 from fleetseal.sim.device import GROUPS, Device
 from fleetseal.sim.faults import Act, Effects
 from fleetseal.sim.http import Request, Response
@@ -118,6 +119,17 @@ class Classic:
             return "Error: no such account.\n"
         del self._device.groups[name]
         return f"Removed account {name}.\n"
+
+    async def factory_default(self, request: Request, user: str) -> Response:
+        """`factorydefault.cgi` (soft) and `hardfactorydefault.cgi` (device-api 13.1)."""
+        del user
+        page = '<html><head><meta http-equiv="refresh" content="30; url=/"></head><body></body></html>\n'
+
+        async def act() -> Response:
+            await fate.factory_default(self._device, hard=request.path.endswith("/hardfactorydefault.cgi"))
+            return Response.text(page, content_type="text/html")
+
+        return await self._perform("factory_default", act, page)
 
     async def date(self, request: Request, user: str) -> Response:
         """`date.cgi`: local time, both ways (device-api 13)."""

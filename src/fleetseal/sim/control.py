@@ -1,8 +1,10 @@
 """HTTP on loopback to look into a running fleet and to change its faults: JSON in, JSON out.
 
 `GET /devices`, `GET /devices/SERIAL`, `GET /devices/SERIAL/requests`, `PATCH /devices/SERIAL/faults`,
-`POST /devices/SERIAL/restart`, `GET /maker-roots.pem`. There is no login: the devices are not real. Requests of
-web pages are refused.
+`POST /devices/SERIAL/restart`, `POST /devices/SERIAL/factory-default` (`{"hard"}`), `POST /devices/SERIAL/firmware`
+(`{"profile","new_certificate"}`), `POST /devices/SERIAL/exchange` (`{"serial"}`: another unit in its place),
+`PUT /places` (`{SERIAL: {"address","http_port","https_port"}}`), `GET /maker-roots.pem`. There is no login: the devices
+are not real. Requests of web pages are refused.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from fleetseal.sim.fate import Place
 from fleetseal.sim.http import MAX_LINE, BadRequest, Dropped, Request, Response, encode, read_request
 
 if TYPE_CHECKING:
@@ -70,14 +73,31 @@ class Control:
                 return Response(body=self._fleet.maker.roots_pem, content_type="application/x-pem-file")
             case "GET", ["devices"]:
                 return Response.json([row(device) for device in self._fleet.devices], indent=2)
+            case "PUT", ["places"]:
+                return await self._place(request.body)
             case method, ["devices", serial, *rest]:
                 try:
                     device = self._fleet[serial]
                 except KeyError:
                     return _error(404, f"There is no device {serial}.")
-                return await _device(device, method, rest, request.body)
+                try:
+                    if (method, rest) == ("POST", ["exchange"]):
+                        return Response.json(row(await self._fleet.exchange(device, **_object(request.body))))
+                    return await _device(device, method, rest, request.body)
+                except (ValueError, TypeError) as error:
+                    return _error(400, str(error))
             case _:
                 return _error(404, "There is no such page.")
+
+    async def _place(self, body: bytes) -> Response:
+        try:
+            places = {serial: Place(**place) for serial, place in _object(body).items()}
+            await self._fleet.place(places)
+        except KeyError as error:
+            return _error(404, f"There is no device {error}.")
+        except (ValueError, TypeError, OSError) as error:
+            return _error(400, str(error))
+        return Response.json([row(self._fleet[serial]) for serial in places], indent=2)
 
 
 async def _device(device: "SimulatedDevice", method: str, rest: list[str], body: bytes) -> Response:
@@ -88,14 +108,14 @@ async def _device(device: "SimulatedDevice", method: str, rest: list[str], body:
             records = [asdict(record) | {"at": record.at.isoformat()} for record in device.requests]
             return Response.json(records, indent=2)
         case "PATCH", ["faults"]:
-            try:
-                wanted = json.loads(body)
-                if not isinstance(wanted, dict):
-                    raise ValueError("The body is a JSON object of faults.")
-                await device.trouble(**wanted)
-            except (ValueError, TypeError) as error:
-                return _error(400, str(error))
+            await device.trouble(**_object(body))
             return Response.json(asdict(device.faults), indent=2)
+        case "POST", ["factory-default"]:
+            await device.factory_default(**_object(body))
+            return Response.json(state(device), indent=2)
+        case "POST", ["firmware"]:
+            await device.update(**_object(body))
+            return Response.json(row(device), indent=2)
         case "POST", ["restart"]:
             await device.restart()
             return Response.json({"restarts": device.restarts})
@@ -134,6 +154,14 @@ def state(device: "SimulatedDevice") -> dict[str, Any]:
         "effects": dict(device.effects),
         "faults": asdict(device.faults),
     }
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Raises ValueError."""
+    wanted = json.loads(body or b"{}")
+    if not isinstance(wanted, dict):
+        raise ValueError("The body is a JSON object.")
+    return wanted
 
 
 def _error(status: int, message: str) -> Response:

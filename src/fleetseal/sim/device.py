@@ -108,10 +108,7 @@ class Device:
         self.started = around.clock.monotonic()
         self.boot_id = _boot_id(around.rng)
         self.authentication = profile.login.policy
-        self.gate = Gate(
-            realm=f"AXIS_{identity.serial}", qop=profile.login.qop, apache=profile.login.apache,
-            clock=around.clock, rng=around.rng,
-        )  # fmt: skip
+        self.gate = self._gate()
         self.parameters = self._parameters()
 
     async def manufacture(self) -> None:
@@ -120,20 +117,39 @@ class Device:
         if rules.factory_identity:
             await maker.open()
             for alias, (certificate, key) in (await maker.identity(self.identity.serial)).items():
-                self.store.add(Entry(alias, certificate, key, keystore="SE0", factory=True))
+                if alias not in self.store:
+                    self.store.add(Entry(alias, certificate, key, keystore="SE0", factory=True))
             self.web = replace(self.web, bound="Axis device ID ECC-P256 (802.1AR)")
         if self.profile.interfaces.rest:
             await maker.open()
             for alias, certificate in maker.authorities.items():
-                self.store.add(Entry(alias, certificate, factory=alias.startswith("Axis device ID")))
+                if alias not in self.store:
+                    self.store.add(Entry(alias, certificate, factory=alias.startswith("Axis device ID")))
         if rules.self_signed:
-            key = await self.around.keys.make(f"RSA-{rules.rsa_bits}")
-            names: tuple[str, ...] = ()
-            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"axis-{self.identity.serial.lower()}")])
-            certificate = self._self_signed(key, subject, names)
-            self.store.add(Entry(DEFAULT_ALIAS, certificate, key, keystore=self.default_keystore))
-            self.web = replace(self.web, bound=DEFAULT_ALIAS)
+            await self.make_default()
         self.first_bound = frozenset(entry.alias for entry in self.store.keys)
+
+    async def make_default(self) -> None:
+        """Its own self-signed certificate, which the web server shows."""
+        key = await self.around.keys.make(f"RSA-{self.profile.keys.rsa_bits}")
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"axis-{self.identity.serial.lower()}")])
+        certificate = self._self_signed(key, subject, ())
+        self.store.add(Entry(DEFAULT_ALIAS, certificate, key, keystore=self.default_keystore))
+        self.web = replace(self.web, bound=DEFAULT_ALIAS)
+
+    def refit(self, profile: Profile) -> None:
+        """It answers as `profile` says, and has booted anew; users, settings and certificates stay."""
+        self.profile = profile
+        self.gate = self._gate()
+        self.authentication = profile.login.policy
+        self.web = replace(self.web, ciphers=profile.tls.ciphers)
+        self.boot_id = _boot_id(self.around.rng)
+        self.parameters = self._parameters()
+
+    def _gate(self) -> Gate:
+        login, around = self.profile.login, self.around
+        realm = f"AXIS_{self.identity.serial}"
+        return Gate(realm=realm, qop=login.qop, apache=login.apache, clock=around.clock, rng=around.rng)
 
     # ------------------------------------------------------------ identity, users, time
 

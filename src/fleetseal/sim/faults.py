@@ -21,6 +21,7 @@ VERBS = (
     "set_params",
     "set_keystore",
     "create_user",
+    "factory_default",
 )
 """What a request can change (`get_csr` changes nothing, but can be lost all the same)."""
 

@@ -5,19 +5,20 @@ import logging
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
-from fleetseal.sim import certificates
+from fleetseal.sim import certificates, fate
 from fleetseal.sim.announce import Announcer
 from fleetseal.sim.axis import Axis
 from fleetseal.sim.certificates import Keys, Maker, SystemKeys
 from fleetseal.sim.control import Control, row
 from fleetseal.sim.device import Device, Identity, Surroundings, WebServer
+from fleetseal.sim.fate import Place
 from fleetseal.sim.faults import Faults
 from fleetseal.sim.profiles import PROFILES, Profile
 from fleetseal.sim.server import DeviceServer, RequestRecord
@@ -70,6 +71,10 @@ class SimulatedDevice:
     @property
     def https_port(self) -> int:
         return self.device.https_port
+
+    @property
+    def place(self) -> Place:
+        return Place(self.address, self.http_port, self.https_port)
 
     @property
     def username(self) -> str:
@@ -152,8 +157,24 @@ class SimulatedDevice:
         """The web server has been away for `restart_seconds`."""
         await self._server.restart()
 
-    async def open(self) -> None:
-        await self.device.manufacture()
+    async def factory_default(self, *, hard: bool = True) -> None:
+        """It was reset, and is back."""
+        await fate.factory_default(self.device, hard=hard)
+        await self._server.restart()
+
+    async def update(self, profile: str, *, new_certificate: bool = False) -> None:
+        """It has the firmware of this profile, and is back. Raises ValueError on an unknown profile."""
+        await fate.install_firmware(self.device, _profile(profile), new_certificate=new_certificate)
+        self._axis.refit()
+        await self._server.restart()
+
+    async def open(self, place: Place | None = None) -> None:
+        """It runs; `place`: where it runs again after `close`."""
+        if place is None:
+            await self.device.manufacture()
+        else:
+            self.device.identity = replace(self.device.identity, address=place.address)
+            self.device.http_port, self.device.https_port = place.http_port, place.https_port
         await self._server.open()
 
     async def close(self) -> None:
@@ -219,9 +240,7 @@ class Fleet:
         return made
 
     def _make(self, spec: DeviceSpec) -> SimulatedDevice:
-        if spec.profile not in PROFILES:
-            raise ValueError(f"There is no profile {spec.profile!r}. Known: {', '.join(PROFILES)}.")
-        profile = PROFILES[spec.profile]
+        profile = _profile(spec.profile)
         self._made += 1
         serial = spec.serial or f"{profile.product.oui}{0xF00000 + self._made:06X}"
         if len(serial) != 12 or not set(serial) <= set("0123456789ABCDEF"):
@@ -232,8 +251,33 @@ class Fleet:
         faults = Faults.of({"restart_seconds": self._restart_seconds} | dict(spec.faults))
         return SimulatedDevice(Device(profile, identity, around=self._around, faults=faults))
 
+    async def exchange(self, device: SimulatedDevice, *, serial: str | None = None) -> SimulatedDevice:
+        """Another unit of the profile stands in the place of this one, set up with the same login; without `serial`
+        it says that it is this one, with keys of its own."""
+        place, login = device.place, (device.username, device.password)
+        await device.close()
+        self.devices.remove(device)
+        spec = DeviceSpec(
+            device.profile.name, serial or device.serial, place.address, place.http_port, place.https_port, *login
+        )
+        return await self.add(spec)
+
+    async def place(self, places: Mapping[str, Place]) -> None:
+        """The devices with these serials are at these places; two may exchange theirs. Raises KeyError, moving none,
+        on an unknown serial; OSError on a place that is taken: those after it do not run."""
+        moving = {serial: self[serial] for serial in places}
+        await asyncio.gather(*(device.close() for device in moving.values()))
+        for serial, device in moving.items():
+            await device.open(places[serial])
+
     async def _close(self) -> None:
         await asyncio.gather(*(device.close() for device in self.devices))
+
+
+def _profile(name: str) -> Profile:
+    if name not in PROFILES:
+        raise ValueError(f"There is no profile {name!r}. Known: {', '.join(PROFILES)}.")
+    return PROFILES[name]
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from fleetseal.sim import fate
 from fleetseal.sim.device import Device
 from fleetseal.sim.faults import Effects
 from fleetseal.sim.http import Request, Response
@@ -178,16 +179,28 @@ class JsonCgi:
         return await self._call(request, version, act)
 
     async def firmware(self, request: Request, user: str) -> Response:
-        """firmwaremanagement.cgi, reading only (fwmgr-status.json; device-api 2.1 for the error)."""
+        """firmwaremanagement.cgi: `status` (fwmgr-status.json), `factoryDefault` (device-api 13.1; 2.1 for the error)."""
         del user
 
         async def act(call: Call) -> Any:
+            if call.get("method") == "factoryDefault":
+                mode = _params(call).get("factoryDefaultMode")
+                if mode not in ("soft", "hard"):
+                    raise _Failed(1000, "Invalid parameter value specified")
+                await fate.factory_default(self._device, hard=mode == "hard")
+                return {}
             if call.get("method") != "status":
                 raise _Failed(405, "Unknown method")
             version = self._device.profile.product.firmware
             return {"activeFirmwareVersion": version, "activeFirmwarePart": "7454651131", "resetSource": "crash"}
 
-        return await self._call(request, "1.10", act)
+        async def perform() -> Response:
+            return await self._call(request, "1.10", act)
+
+        if _read(request).get("method") != "factoryDefault":
+            return await perform()
+        hollow = self._answer(_read(request), "1.10", {"data": {}})
+        return await self._effects.perform("factory_default", perform, hollow=hollow, broken=_broken())
 
     # ------------------------------------------------------------ envelope
 

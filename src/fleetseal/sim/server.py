@@ -95,7 +95,8 @@ class DeviceServer:
         self._wrong: Credential | None = None
 
     async def open(self) -> None:
-        """Both ports are known, and those that the configuration opens listen."""
+        """Both ports are known, and those that the configuration opens listen. It may have been closed before."""
+        self._closing = False
         for secure in (False, True):
             self._hold(secure)
         await self.reconcile()
@@ -116,6 +117,7 @@ class DeviceServer:
         for held in self._held.values():
             held.close()
         self._held.clear()
+        self._ports.clear()
 
     async def reconcile(self) -> None:
         """Listeners and certificate are as configuration and faults say now."""
