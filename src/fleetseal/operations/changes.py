@@ -307,7 +307,7 @@ def evidence(device: Device, sight: Sight, known: Known) -> tuple[Evidence, Word
     shown = None if sight.served is None else _described(sight.served.leaf)
     leaf = _leaf(device, sight, shown, known)
     seen = Evidence(
-        contradicts=contradicts(device, sight, anchored=known.anchored),
+        contradicts=leaf is LeafShown.ANOTHERS or contradicts(device, sight, anchored=known.anchored),
         serial=_serial(device, sight, known),
         leaf=leaf,
         leaf_differs=leaf not in (LeafShown.NONE, LeafShown.RECORDED) and _has_leaf(device, known.own),

@@ -88,7 +88,8 @@ async def change_shown(services: Services, tx: Transaction, device: Device, sigh
 
 async def proves(services: Services, tx: Transaction, device: Device, sight: Sight, *, host: str) -> bool:
     """What was seen at `host` is this very device, by what its trust level demands; no login is needed for that."""
-    serves_ours = _serves(host, sight, await anchored(tx, device), services.clock.now())
+    holder = None if sight.served is None else await _holder(tx, sight.served)
+    serves_ours = _serves(host, sight, await anchored(tx, device), holder, services.clock.now())
     return changes.proves(device, sight, anchored=serves_ours)
 
 
@@ -213,19 +214,20 @@ async def _show(services: Services, connector: Connector, device: Device) -> Row
 
 async def _known(services: Services, tx: Transaction, device: Device, sight: Sight) -> Known:
     now = services.clock.now()
+    holder = None if sight.served is None else await _holder(tx, sight.served)
     own, other, other_contradicted = await anchored(tx, device), None, False
     if sight.serial is not None and device.serial not in (None, sight.serial):
         other = await inventory.by_serial(tx, sight.serial)
     if other is not None:
-        others = _serves(device.address, sight, await anchored(tx, other), now)
+        others = _serves(device.address, sight, await anchored(tx, other), holder, now)
         other_contradicted = changes.contradicts(other, sight, anchored=others)
     return Known(
         own=own,
-        anchored=_serves(device.address, sight, own, now),
+        anchored=_serves(device.address, sight, own, holder, now),
         now=now,
         other=other,
         other_contradicted=other_contradicted,
-        holder=None if sight.served is None else await _holder(tx, sight.served),
+        holder=holder,
     )
 
 
@@ -240,8 +242,11 @@ async def _holder(tx: Transaction, served: Served) -> str | None:
     return serial if owner is None else await inventory.serial_of_id(tx, owner)
 
 
-def _serves(host: str, sight: Sight, own: Anchored, at: datetime) -> bool:
-    return sight.served is not None and _is_anchored(host, sight.served, own, at)
+def _serves(host: str, sight: Sight, own: Anchored, holder: str | None, at: datetime) -> bool:
+    """It serves a certificate of ours for this device. One that is on record for another is none, whatever it names."""
+    if sight.served is None or holder not in (None, sight.serial):
+        return False
+    return _is_anchored(host, sight.served, own, at)
 
 
 # ---------------------------------------------------------------- choosing

@@ -47,6 +47,7 @@ from fleetseal.operations.plan import https_from_json, with_policy
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust
 from fleetseal.store import tasks
+from fleetseal.store.database import Transaction
 
 T = TypeVar("T")
 
@@ -107,7 +108,7 @@ class Work:
     async def trust(self) -> PeerTrust:
         """What the inventory says of this device; or this job's own leaf, if the device serves that now."""
         async with self.services.database.reading() as tx:
-            leaves = await issuing.leaves_of_job(tx, self.run.job.id)
+            leaves = await _leaves(self.run, tx)
             own = await peer_trust(self.services, tx, self.device)
         adopted = _adopted(self.run)
         if leaves or adopted:
@@ -167,6 +168,15 @@ class Work:
                 attempts=0,
                 first_failure=None,
             )
+
+
+async def _leaves(run: Run, tx: Transaction) -> frozenset[bytes]:
+    """The leaves of ours that this job has served: signed for it, or the one that was there and is bound again."""
+    signed = await issuing.leaves_of_job(tx, run.job.id)
+    if (run.recorded("plan") or {}).get("issue", True):
+        return signed
+    there = await issuing.installed(tx, run.job.device_id)
+    return signed if there.der is None else signed | {there.der}
 
 
 def _adopted(run: Run) -> tuple[bytes, bool] | None:

@@ -39,9 +39,12 @@ async def factory_default(device: Device, *, hard: bool) -> None:
 
 
 async def install_firmware(device: Device, profile: Profile, *, new_certificate: bool) -> None:
-    """It has the firmware of `profile`, and its users, settings and certificates (inferred: no recording shows an
-    update). With `new_certificate` it made its own self-signed one anew (inferred as well). A restart is due."""
-    device.refit(profile)
+    """It is the same product with the firmware of `profile`, and its users, settings and certificates (inferred: no
+    recording shows an update). With `new_certificate` it made its own self-signed one anew (inferred as well). A
+    restart is due."""
+    new = profile.product
+    product = replace(device.profile.product, firmware=new.firmware, build_date=new.build_date)
+    device.refit(replace(profile, product=product))
     if new_certificate:
         device.store.remove(DEFAULT_ALIAS)
         await device.make_default()

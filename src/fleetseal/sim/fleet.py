@@ -251,16 +251,26 @@ class Fleet:
         faults = Faults.of({"restart_seconds": self._restart_seconds} | dict(spec.faults))
         return SimulatedDevice(Device(profile, identity, around=self._around, faults=faults))
 
-    async def exchange(self, device: SimulatedDevice, *, serial: str | None = None) -> SimulatedDevice:
-        """Another unit of the profile stands in the place of this one, set up with the same login; without `serial`
-        it says that it is this one, with keys of its own."""
-        place, login = device.place, (device.username, device.password)
-        await device.close()
-        self.devices.remove(device)
+    async def exchange(
+        self, device: SimulatedDevice, *, serial: str | None = None, profile: str | None = None
+    ) -> SimulatedDevice:
+        """Another unit stands in the place of this one, set up with the same login, of the same profile unless named;
+        without `serial` it says that it is this one, with keys of its own. Raises ValueError as `add_all` does."""
+        place = device.place
         spec = DeviceSpec(
-            device.profile.name, serial or device.serial, place.address, place.http_port, place.https_port, *login
+            profile or device.profile.name,
+            serial or device.serial,
+            place.address,
+            place.http_port,
+            place.https_port,
+            device.username,
+            device.password,
         )
-        return await self.add(spec)
+        made = self._make(spec)
+        await device.close()
+        self.devices[self.devices.index(device)] = made
+        await made.open()
+        return made
 
     async def place(self, places: Mapping[str, Place]) -> None:
         """The devices with these serials are at these places; two may exchange theirs. Raises KeyError, moving none,

@@ -179,7 +179,7 @@ class JsonCgi:
         return await self._call(request, version, act)
 
     async def firmware(self, request: Request, user: str) -> Response:
-        """firmwaremanagement.cgi: `status` (fwmgr-status.json), `factoryDefault` (device-api 13.1; 2.1 for the error)."""
+        """firmwaremanagement.cgi: `status` (fwmgr-status.json), `factoryDefault` (device-api 13.1; errors: 2.1)."""
         del user
 
         async def act(call: Call) -> Any:

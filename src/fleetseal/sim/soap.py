@@ -42,7 +42,6 @@ class Soap:
     def __init__(self, device: Device, effects: Effects) -> None:
         self._device = device
         self._effects = effects
-        self._strict = device.profile.interfaces.strict_namespaces
         reads: dict[str, Operation] = {
             name("aweb", "GetWebServerTlsConfiguration"): self._get_web,
             name("acertificates", "GetPkcs10Request2"): self._request,
@@ -66,6 +65,10 @@ class Soap:
             name("tds", "DeleteCertificates"): ("delete", self._delete),
         }
         self._reads, self._writes = reads, writes
+
+    @property
+    def _strict(self) -> bool:
+        return self._device.profile.interfaces.strict_namespaces
 
     def anonymous(self, request: Request) -> bool:
         """GetSystemDateAndTime needs no login (ONVIF access rules)."""
