@@ -12,7 +12,7 @@ import pytest
 from fleetseal.core.model import Selection
 from fleetseal.operations import contact, inventory
 from fleetseal.operations.discover import Discovery, Search
-from fleetseal.operations.following import _followed
+from fleetseal.operations.following import may_follow
 from fleetseal.operations.inventory import Changes
 from fleetseal.sim.fate import Place
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
@@ -124,7 +124,7 @@ async def test_plain_http_proves_nothing(street: Street) -> None:
     assert (await street.refresh(device))["status"] == "OK"
 
 
-async def test_another_key_of_the_same_serial_is_not_followed(street: Street) -> None:
+async def test_another_key_of_the_same_serial_is_notmay_follow(street: Street) -> None:
     (device,) = await street.build("9.10")
     await street.move(ADDRESSES[3])
     impostor = await street.here.fleet.exchange(device)
@@ -207,8 +207,8 @@ async def test_one_that_proves_nothing_stands_in_the_way_of_one_that_does(street
         ("192.0.2.1", "camera.example", False),
     ],
 )
-def test_which_addresses_are_followed(recorded: str, seen: str, followed: bool) -> None:
-    assert _followed(recorded, seen) is followed
+def test_which_addresses_aremay_follow(recorded: str, seen: str, followed: bool) -> None:
+    assert may_follow(recorded, seen) is followed
 
 
 # ---------------------------------------------------------------- names that no longer fit

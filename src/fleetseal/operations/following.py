@@ -84,7 +84,7 @@ async def _away(services: Services, seen: Seen) -> Device | None:
         return None
     async with services.database.reading() as tx:
         device = await inventory.by_serial(tx, seen.sight.serial)
-    if device is None or not _followed(device.address, seen.endpoint.host):
+    if device is None or not may_follow(device.address, seen.endpoint.host):
         return None
     if (device.address, device.https_port) == (seen.endpoint.host, seen.endpoint.https_port):
         return None
@@ -103,7 +103,7 @@ async def _look(connector: Connector, endpoint: Endpoint) -> Sight | None:
         return None
 
 
-def _followed(recorded: str, seen: str) -> bool:
+def may_follow(recorded: str, seen: str) -> bool:
     """Addresses of one family replace each other; never a name that a person dials, nor by one of this link alone."""
     try:
         before, after = ipaddress.ip_address(recorded), ipaddress.ip_address(seen)

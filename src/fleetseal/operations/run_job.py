@@ -11,6 +11,7 @@ from functools import partial
 from fleetseal.core.errors import (
     AuthenticationFailed,
     FleetsealError,
+    IdentityMismatch,
     StandDown,
     StoreError,
 )
@@ -134,8 +135,10 @@ async def _failed(services: Services, run: Run, error: FleetsealError) -> None:
         work = await _work(services, run, task.wish)
     except FleetsealError:
         await _end_untouched(services, run, error)
-        return
-    await _unwind(work)
+    else:
+        await _unwind(work)
+    if isinstance(error, IdentityMismatch):
+        await _look_again(services, run)  # so that the inventory says what it is instead
 
 
 async def _wait_and_retry(services: Services, run: Run, error: FleetsealError) -> bool:
