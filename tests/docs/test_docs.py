@@ -13,6 +13,7 @@ import pytest
 from docs import generate
 from fleetseal.cli.main import build
 from fleetseal.core import config
+from fleetseal.operations.changes import Verdict
 from fleetseal.operations.run_job import Unforeseen
 from fleetseal.sim.profiles import PROFILES
 
@@ -109,6 +110,11 @@ def test_the_procedure_has_the_steps_of_the_source(page: str) -> None:
     text = PROCEDURE.with_name(page).read_text()
     on_page = set(re.findall(r"^\s*(?:\d+\.|-) \*\*([a-z…-]+)\*\* \(", text, re.MULTILINE))
     assert on_page == in_source
+
+
+def test_the_page_on_changed_devices_has_every_verdict() -> None:
+    text = PROCEDURE.with_name("device-changed.md").read_text()
+    assert re.findall(r"^\| \*\*([^*]+)\*\* \|", text, re.MULTILINE) == [verdict.value for verdict in Verdict]
 
 
 def test_the_procedure_names_every_undo() -> None:

@@ -424,3 +424,43 @@ def test_certificates_are_listed_and_deleted(line: Line, devices: Devices) -> No
     devices.do(camera.trouble(unreachable=True))
     out, err = line("certificate", "list", code=1)
     assert (out, camera.address in err) == ("No entry was found.\n", True)
+
+
+# ---------------------------------------------------------------- devices that are not as they were
+
+
+def test_why_a_device_changed_is_said_before_it_is_accepted(devices: Devices, line: Line) -> None:
+    (device,) = devices.add("9.10")
+    line.add(device)
+    impostor = devices.do(devices.fleet.exchange(device))
+    line("device", "refresh", device.serial, code=1)
+    shown = line.json("device", "show", device.serial)
+    assert (shown["status"], shown["change"]["verdict"]) == ("Identity changed", "possibly an impostor")
+    said = line("device", "show", device.serial)[0]
+    assert f"Identity changed: {shown['change']['reason']}\n" in said
+    assert f"Change: possibly an impostor, seen {shown['change']['since']}.\n" in said
+    asked, refused = line("device", "trust", device.serial, code=2)
+    assert "  Change: possibly an impostor. It says that it is " in asked
+    assert "Nothing was done" in refused
+    assert impostor.credential_bytes == 0
+    line("device", "trust", device.serial, "--yes")
+    line("device", "refresh", device.serial)
+    shown = line.json("device", "show", device.serial)
+    assert (shown["status"], shown["trust"], shown["change"]) == ("OK", "pinned", None)
+
+
+def test_what_is_noted_and_what_no_longer_fits_is_shown(devices: Devices, line: Line) -> None:
+    line.prepare()
+    (device,) = devices.add("12.11")
+    line.add(device)
+    line("https", "enable", device.serial)
+    line("device", "set", device.serial, "--hostname", "gate.example.org")
+    devices.do(devices.fleet.devices[0].update("11.6"))
+    line("device", "refresh", device.serial)
+    said = line("device", "show", device.serial)[0]
+    assert "Names no longer fit: Its certificate does not name gate.example.org" in said
+    assert "Change: firmware update, seen " in said
+    assert "Its firmware was 12.11.77 and is 11.6.94. Its identity is as on record" in said
+    line("https", "enable", device.serial)
+    shown = line.json("device", "show", device.serial)
+    assert (shown["status"], shown["findings"], shown["change"]) == ("OK", [], None)

@@ -232,7 +232,7 @@ async def test_after_an_address_change_https_enable_issues_anew(
     await street.search()
     (reason,) = await findings(street, device)
     assert f"does not name {ADDRESSES[3]}" in reason
-    assert f"it names {ADDRESSES[0]}, which no longer holds" in reason
+    assert f"and names {ADDRESSES[0]}, which no longer holds" in reason
     (outcome,) = await street.here.enable(device)
     assert outcome["status"] == "Finished", outcome
     row = await street.refresh(device)
@@ -252,7 +252,7 @@ async def test_a_host_name_that_was_changed_or_taken_away_is_a_finding(street: S
     assert outcome["status"] == "Finished", outcome
     await street.set(device, host_name="door.example.org")
     (reason,) = await findings(street, device)
-    assert "does not name door.example.org; it names gate.example.org" in reason
+    assert "does not name door.example.org, and names gate.example.org" in reason
     await street.here.set("certificate.common-name", "hostname")
     await street.set(device, host_name="")
     (reason,) = await findings(street, device)

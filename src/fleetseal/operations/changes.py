@@ -223,8 +223,8 @@ def moved(before: str, after: str) -> Change:
     """The address was followed, because the identity was proved there."""
     return Change(
         Verdict.MOVED,
-        f"It was at {before} and is at {after}, where it proved its identity. Where its certificate names the "
-        "address: fleetseal https enable DEVICE.",
+        f"It was at {before} and is at {after}, where it proved its identity. If its certificate names the old "
+        "address, issue it anew: fleetseal https enable DEVICE.",
         contradicts=False,
     )
 

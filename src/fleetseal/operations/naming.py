@@ -42,9 +42,10 @@ def misfit(held: tuple[str, ...], wanted: Names | None) -> str | None:
     there, here = _comparable(held), _comparable(wanted.names)
     if there == here:
         return None
-    parts = [f"it does not name {', '.join(sorted(here - there))}"] if here - there else []
-    parts += [f"it names {', '.join(sorted(there - here))}, which no longer holds"] if there - here else []
-    return f"Its certificate no longer fits: {'; '.join(parts)}."
+    missing, surplus = (", ".join(sorted(names)) for names in (here - there, there - here))
+    parts = [f"does not name {missing}"] if missing else []
+    parts += [f"names {surplus}, which no longer holds"] if surplus else []
+    return f"Its certificate {', and '.join(parts)}."
 
 
 def finding(device: Device, held: tuple[str, ...], *, common_name: str, domains: tuple[str, ...]) -> str | None:
