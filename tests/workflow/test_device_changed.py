@@ -262,10 +262,14 @@ async def test_a_device_that_says_it_is_another_one_of_the_inventory_and_cannot_
     assert (await shown(here, other.serial))["status"] == "OK"
 
 
-@pytest.mark.parametrize("serial", [None, OTHER])
-async def test_a_key_of_another_device(here: Site, serial: str | None) -> None:
-    """At its own address with its own serial, or as another unit: the key belongs to one device."""
-    one, owner = await added(here, "9.10"), await enabled(here, "9.10")
+@pytest.mark.parametrize(
+    ("profile", "serial"),
+    [("9.10", None), ("9.10", OTHER), ("12.11-self-signed", None)],
+    ids=["its own serial", "another unit", "known by plain HTTP"],
+)
+async def test_a_key_of_another_device(here: Site, profile: str, serial: str | None) -> None:
+    """The key belongs to one device, whatever the other one is known by."""
+    one, owner = await added(here, profile), await enabled(here, "9.10")
     impostor = await here.fleet.exchange(one, serial=serial)
     await borrowed(impostor, owner)
     row = await shown(here, one.serial)

@@ -19,6 +19,7 @@ from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import audit
 from tests.site import Site, site
 from tests.witness import bundle, openssl_says
+from tests.workflow.test_device_changed import borrowed
 from tests.workflow.test_discover import same_ports
 
 ADDRESSES = tuple(f"127.0.8.{last}" for last in range(1, 6))
@@ -132,6 +133,19 @@ async def test_another_key_of_the_same_serial_is_notmay_follow(street: Street) -
     assert (found["result"], found["device"]["address"]) == ("known", ADDRESSES[0])
     await street.refresh(device)
     assert (await street.recorded(), impostor.credential_bytes) == ([ADDRESSES[0]], 0)
+
+
+async def test_the_key_of_a_forgotten_device_proves_no_other(street: Street) -> None:
+    """Its certificate leads to our CA and names the address; our record says for whom it was signed."""
+    one, owner = await street.build("9.10", "9.10", enabled=True)
+    await inventory.remove(street.here.services, actor="test", references=[one.serial, owner.serial])
+    assert (await street.here.add(one))["device"]["trust"] == "verified"  # by the chain: the new row has no lineage
+    await one.close()
+    impostor = await street.here.fleet.exchange(owner)
+    await impostor.trouble(serial=one.serial, realm=f"AXIS_{one.serial}")
+    await borrowed(impostor, owner)
+    await street.search()
+    assert (await street.recorded([one]), impostor.credential_bytes) == ([ADDRESSES[0]], 0)
 
 
 async def test_a_device_that_is_at_home_stays_there(street: Street) -> None:
