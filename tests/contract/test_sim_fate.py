@@ -133,7 +133,7 @@ async def test_the_control_api_does_all_of_it() -> None:
             swapped = await client.put("/places", json={one.serial: there, other.serial: place})
             assert [row["https_port"] for row in swapped.json()] == [there["https_port"], place["https_port"]]
             exchanged = await client.post(f"{base}/exchange", json={"serial": "ACCC8E000001"})
-            assert (exchanged.json()["serial"], fleet.devices[-1].serial) == ("ACCC8E000001", "ACCC8E000001")
+            assert (exchanged.json()["serial"], fleet.devices[0].serial) == ("ACCC8E000001", "ACCC8E000001")
             for path, body, status in (
                 (f"/devices/{other.serial}/factory-default", {"soft": True}, 400),
                 (f"/devices/{other.serial}/firmware", {"profile": "13.0"}, 400),
