@@ -21,7 +21,8 @@ from fleetseal.core.model import DeviceFacts, Endpoint, Factory, Login, PeerTrus
 from fleetseal.core.runtime import Clock, Rng
 from fleetseal.devices import probe, tls
 from fleetseal.devices.axis import catalogue, identity, wire_cgi
-from fleetseal.devices.driver import NOT_AXIS, Driver, Sight, Verification
+from fleetseal.devices.driver import NOT_AXIS, Driver, Glance, Sight, Verification
+from fleetseal.devices.glance import glance
 from fleetseal.devices.target import addresses, resolve
 from fleetseal.devices.transport import Redirected, Transport, connected
 
@@ -62,6 +63,9 @@ class AxisConnector:
                 f"and {http.serial} on port {endpoint.http_port}. Give the ports of one device."
             )
         return self._sight(https, http)
+
+    async def glance(self, endpoint: Endpoint, leaf: bytes | None) -> Glance:
+        return await glance(endpoint, leaf)
 
     async def served(self, endpoint: Endpoint) -> Served:
         return await tls.handshake(endpoint, await resolve(endpoint.host))

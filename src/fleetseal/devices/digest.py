@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fleetseal.core.model import Login
+from fleetseal.core.model import Login, Serial
 
 _ALGORITHMS = {
     name: ours
@@ -17,6 +17,7 @@ _ALGORITHMS = {
 _TOKEN68 = re.compile(r"[0-9A-Za-z\-._~+/]+=*\s*(?=,|$)")
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER = re.compile(rf'\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))\s*')
+_REALM = re.compile(r"AXIS_([0-9A-F]{12})")
 _SCHEME = re.compile(rf"\s*({_WORD})(?:\s+|\s*$|(?=,))")
 _LONGEST = 4096
 """Characters of all challenges together that are read; what follows is ignored (INP-BOUNDED)."""
@@ -32,6 +33,12 @@ class Challenge:
     @property
     def realm(self) -> str | None:
         return self.parameters.get("realm")
+
+    @property
+    def serial(self) -> Serial | None:
+        """Whom the realm names, where it is an Axis device's (device-api 4.3)."""
+        named = _REALM.fullmatch(self.realm or "")
+        return None if named is None else Serial(named.group(1))
 
     @property
     def stale(self) -> bool:

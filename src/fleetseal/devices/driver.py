@@ -100,6 +100,17 @@ class Sight:
     date: datetime | None = None  # HTTP Date header
 
 
+@dataclass(frozen=True)
+class Glance:
+    """What one connection without a login showed."""
+
+    leaf: bytes | None  # None: plain HTTP
+    asked: bool  # False: another leaf than the recorded one was shown, and not one request byte was sent
+    serial: Serial | None = None  # as told; None: it does not tell it without a login
+    firmware: str | None = None  # likewise
+    date: datetime | None = None  # HTTP Date header
+
+
 class Connection(Protocol):
     """Open, identity proved, logged in. Valid inside `Connector.open` only."""
 
@@ -115,6 +126,11 @@ class Connector(Protocol):
     async def look(self, endpoint: Endpoint) -> Sight:
         """Identify with no credential sent. Raises Unreachable when neither port answers, ProtocolViolation
         on a redirect to another host or an answer out of bounds."""
+
+    async def glance(self, endpoint: Endpoint, leaf: bytes | None) -> Glance:
+        """One connection, one request at most, no login: over TLS, where `leaf` is the certificate on record (DER);
+        without a record over plain HTTP, if no TLS answers. Raises Unreachable, Busy, ProtocolViolation,
+        InvalidInput (an address that can be no device's)."""
 
     async def served(self, endpoint: Endpoint) -> Served:
         """Handshake, take what is shown, close; not one request byte. Raises Unreachable."""

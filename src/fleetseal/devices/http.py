@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -37,6 +39,14 @@ class Answer:
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key == name), None)
+
+    @property
+    def date(self) -> datetime | None:
+        """The Date header, aware, UTC; None if absent or unreadable."""
+        try:
+            return parsedate_to_datetime(self.header("date") or "").astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
     def all(self, name: str) -> tuple[str, ...]:
         return tuple(value for key, value in self.headers if key == name)

@@ -96,6 +96,20 @@ def context_for(judge: Judge, *, legacy_tls: bool = False) -> DeviceContext:
     context = DeviceContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sslobject_class = DeviceSSLObject
     context.judge = judge
+    _configure(context, legacy_tls=legacy_tls)
+    return context
+
+
+@cache
+def shared_context(*, legacy_tls: bool) -> ssl.SSLContext:
+    """For glances: one context for all devices, since making one costs as much as a handshake. It judges nobody: its
+    user compares what is shown with the record before the first request byte."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _configure(context, legacy_tls=legacy_tls)
+    return context
+
+
+def _configure(context: ssl.SSLContext, *, legacy_tls: bool) -> None:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if legacy_tls:
@@ -109,7 +123,6 @@ def context_for(judge: Judge, *, legacy_tls: bool = False) -> DeviceContext:
         # own default refuses them all. Better suites still come first.
         context.set_ciphers("DEFAULT:@SECLEVEL=1")
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 async def handshake(endpoint: Endpoint, address: str) -> Served:

@@ -13,11 +13,8 @@ lost answer; and aiohttp's habit of repeating GET and DELETE by itself is switch
 
 import asyncio
 import base64
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import TypeVar
 
@@ -47,7 +44,6 @@ from fleetseal.devices.target import resolve
 T = TypeVar("T")
 
 BODY_LIMIT = 2_000_000
-_REALM = re.compile(r"AXIS_([0-9A-F]{12})")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -113,8 +109,7 @@ class Transport:
     @property
     def realm_serial(self) -> Serial | None:
         """Who the latest challenge says the device is."""
-        named = [_REALM.fullmatch(challenge.realm or "") for challenge in self.challenges]
-        return next((Serial(match.group(1)) for match in named if match), None)
+        return next((challenge.serial for challenge in self.challenges if challenge.serial), None)
 
     @property
     def _port(self) -> int:
@@ -192,13 +187,12 @@ class Transport:
     def _check_realm(self, challenge: Challenge) -> None:
         if challenge.scheme not in ("digest", "basic"):
             return
-        named = _REALM.fullmatch(challenge.realm or "")
-        if named is None:
+        serial = challenge.serial
+        if serial is None:
             raise IdentityMismatch(
                 f"{self.endpoint.host} asks for a login as “{clean(challenge.realm or '', limit=60)}”, "
                 "not as an Axis device. No login was sent."
             )
-        serial = Serial(named.group(1))
         self.serial = self.serial or serial
         if serial != self.serial:
             raise IdentityMismatch(
@@ -250,8 +244,7 @@ class Transport:
         return answer
 
     def _note_clock(self, answer: Answer) -> None:
-        date = _http_date(answer)
-        if date is not None:
+        if (date := answer.date) is not None:
             self.clock_offset = (date - self._clock.now()).total_seconds()
 
     async def _session(self, *, own_connection: bool) -> aiohttp.ClientSession:
@@ -265,14 +258,6 @@ class Transport:
         scheme = "https" if self.encrypted else "http"
         host = f"[{self._address}]" if ":" in self._address else self._address
         return URL(f"{scheme}://{host}:{self._port}{target}", encoded=True)
-
-
-def _http_date(answer: Answer) -> datetime | None:
-    """The Date header, aware, UTC; None if absent or unreadable."""
-    try:
-        return parsedate_to_datetime(answer.header("date") or "").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 async def _body(endpoint: Endpoint, response: aiohttp.ClientResponse) -> bytes:
