@@ -370,6 +370,7 @@ class Device:
     entries: tuple[dict[str, object], ...]
     added: datetime
     last_seen: datetime | None
+    last_read: datetime | None = None  # when it was last looked at in full, whatever came of it
     plain_accepted: bool = False  # a person accepted that it shows nothing (trust_level `plain`)
     last_change: Mapping[str, str] | None = None  # {"verdict", "reason", "since"}: why it is not as it was
 

@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, func, insert, or_, select, update
@@ -62,6 +63,17 @@ async def every(tx: Transaction) -> list[Device]:
     return [_device(row) for row in await tx.execute(select(device).order_by(device.c.id))]
 
 
+async def ids(tx: Transaction) -> list[DeviceId]:
+    """Those of all devices, in the order they were added."""
+    return [DeviceId(row.id) for row in await tx.execute(select(device.c.id).order_by(device.c.id))]
+
+
+async def some(tx: Transaction, device_ids: Collection[DeviceId]) -> list[Device]:
+    """Those of these that are there, in the order they were added."""
+    query = select(device).where(device.c.id.in_(device_ids)).order_by(device.c.id)
+    return [_device(row) for row in await tx.execute(query)]
+
+
 async def find(tx: Transaction, text: str) -> Device:
     """The one device that `text` means: MAC in any common spelling, address, `address:port`, host name, or id.
 
@@ -99,6 +111,11 @@ async def change(tx: Transaction, device_id: DeviceId, **columns: Any) -> Device
     """The row with these columns set. Raises NotFound; Conflict as `add` does."""
     await tx.execute(update(device).where(device.c.id == device_id).values(columns))
     return await get(tx, device_id)
+
+
+async def note_seen(tx: Transaction, device_ids: Collection[DeviceId], *, now: datetime) -> None:
+    """They were seen now. One statement."""
+    await tx.execute(update(device).where(device.c.id.in_(device_ids)).values(last_seen=now))
 
 
 async def remove(tx: Transaction, device_id: DeviceId) -> None:

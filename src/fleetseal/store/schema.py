@@ -52,7 +52,7 @@ class Moment(TypeDecorator[datetime]):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        return None if value is None else datetime.fromisoformat(value)
 
 
 device = Table(
@@ -98,6 +98,7 @@ device = Table(
     Column("entries", JSON, nullable=False, default=list),  # [{"alias", "source", "not_after", "in_use"}] with key
     Column("added", Moment, nullable=False),
     Column("last_seen", Moment),
+    Column("last_read", Moment),  # when it was last looked at in full, whatever came of it
     UniqueConstraint("address", "https_port"),
     sqlite_autoincrement=True,  # an id is never used again: sealed cells are bound to it
 )
@@ -242,6 +243,7 @@ Index(
     sqlite_where=text("active = 1"),
 )
 Index("ix_job_task", job.c.task_id)
+Index("ix_job_device", job.c.device_id)
 
 job_step = Table(
     "job_step",

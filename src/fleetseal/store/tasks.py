@@ -178,6 +178,26 @@ async def end_unreleased(tx: Transaction, job_ids: Sequence[JobId], *, descripti
     )
 
 
+async def end_unchanged(tx: Transaction, job_ids: Sequence[JobId], *, description: str, now: datetime) -> None:
+    """Those of these jobs that were not begun end `Unchanged`; their device is as it was."""
+    await tx.execute(
+        update(job)
+        .where(job.c.id.in_(job_ids), job.c.active, job.c.released.is_(False))
+        .values(active=False, released=True, status=JobStatus.UNCHANGED, description=description, finished=now)
+    )
+
+
+async def newest_job(tx: Transaction, device_id: DeviceId) -> JobId | None:
+    """The last that was made for this device: another one means that a task began."""
+    found = await tx.scalar(select(func.max(job.c.id)).where(job.c.device_id == device_id))
+    return None if found is None else JobId(found)
+
+
+async def begin_task(tx: Transaction, task_id: TaskId, *, now: datetime) -> None:
+    """Work on it has begun, now or before."""
+    await tx.execute(update(task).where(task.c.id == task_id, task.c.started.is_(None)).values(started=now))
+
+
 async def begin_run(tx: Transaction, job_id: JobId, *, now: datetime) -> JobRecord:
     """The job with its run number raised: earlier runs of it write nothing more."""
     await tx.execute(
@@ -186,7 +206,7 @@ async def begin_run(tx: Transaction, job_id: JobId, *, now: datetime) -> JobReco
         .values(run_number=job.c.run_number + 1, status=JobStatus.RUNNING, run_after=None)
     )
     record = await get_job(tx, job_id)
-    await tx.execute(update(task).where(task.c.id == record.task_id, task.c.started.is_(None)).values(started=now))
+    await begin_task(tx, record.task_id, now=now)
     return record
 
 
