@@ -202,8 +202,11 @@ async def open_application(
             async with asyncio.TaskGroup() as group:
                 application = Application(services, group, serving=work)
                 if work:
+                    from fleetseal.operations.poll import poll
+
                     await application.open_door()
                     await application.engine()
+                    application.spawn(poll(services))
                 else:
                     application.spawn(_open_later(application, clock))
                 try:

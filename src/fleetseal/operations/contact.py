@@ -40,7 +40,7 @@ from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, described
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import change_shown, peer_trust, trust_columns
-from fleetseal.store import credentials, inventory
+from fleetseal.store import credentials, inventory, tasks
 from fleetseal.store.database import Transaction
 
 Columns = dict[str, Any]
@@ -68,21 +68,35 @@ class Outcome:
 async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | None = None) -> Outcome:
     """As `refresh_device`; also what the device told after the login. Where it was followed to another address
     meanwhile, it is looked at there."""
-    return await _looked(services, device_id, sight) or await look_again(services, device_id)
+    outcome = await _looked(services, device_id, sight=sight, unattended=False)
+    return outcome or await look_again(services, device_id)
 
 
-async def _looked(services: Services, device_id: DeviceId, sight: Sight | None) -> Outcome | None:
-    """None, with nothing stored, when the device is on record elsewhere by now."""
+async def look_unattended(services: Services, device_id: DeviceId) -> None:
+    """As `refresh_device`, when nobody asked for it: the device is left alone while a task is at work on it, and
+    nothing is stored when one began, or the row changed, in the meantime: what was seen may be half of a change."""
+    await _looked(services, device_id, sight=None, unattended=True)
+
+
+async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | None, unattended: bool) -> Outcome | None:
+    """None, with nothing stored, when the device is on record elsewhere by now, or an unattended look is given up."""
     async with services.database.reading() as tx:
+        if unattended and device_id in await inventory.active_tasks(tx):
+            return None
+        newest = await tasks.newest_job(tx, device_id)
         device = await inventory.get(tx, device_id)
         login = await inventory.login(tx, services.sealer, device_id)
         context = await Context.read(services, tx)
     look = _Look(services, context, services.connect(context.settings), device, login)
     columns, facts = await look.columns(sight)
+    columns["last_read"] = services.clock.now()
     found: Login | None = columns.pop(_FOUND, None)
     try:
         async with services.database.transaction() as tx:
-            if (await inventory.get(tx, device_id)).endpoint != device.endpoint:
+            now = await inventory.get(tx, device_id)
+            if now.endpoint != device.endpoint:
+                return None
+            if unattended and (now, await tasks.newest_job(tx, device_id)) != (device, newest):
                 return None
             if found is not None and await inventory.login(tx, services.sealer, device_id) is None:
                 await inventory.set_login(tx, services.sealer, device_id, found)

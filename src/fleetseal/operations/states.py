@@ -39,14 +39,17 @@ def https_text(device: Device, *, authority_configured: bool) -> str:
 def statuses(device: Device, *, now: datetime, settings: Settings, active_task: TaskId | None) -> list[Status]:
     """Every status that holds, the one to show first; `OK` alone when none does."""
     found = [
-        *_reach(device),
-        *_credentials(device),
-        *_trust(device, settings),
+        *unread(device, settings),
         *_certificate_and_clock(device, now=now, settings=settings),
     ]
     if active_task is not None:
         found.append(Status("Busy", f"Task {active_task} is at work on it."))
     return found or [Status("OK", "")]
+
+
+def unread(device: Device, settings: Settings) -> list[Status]:
+    """Every status that holds and says why the device cannot be read in full."""
+    return [*_reach(device), *_credentials(device), *_trust(device, settings)]
 
 
 def warning_begins(not_before: datetime, not_after: datetime, *, warning_days: int) -> datetime:
