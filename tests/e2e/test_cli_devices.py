@@ -156,6 +156,27 @@ def test_credentials_are_tried_on_devices_without_a_login(line: Line, devices: D
     assert "no credential 'site'" in line("credential", "remove", "site", code=3)[1]
 
 
+def test_refresh_reads_in_full_what_is_named_and_glances_at_the_others(line: Line, devices: Devices) -> None:
+    line.prepare()
+    for camera in devices.add("12.11", "9.10"):
+        line.add(camera)
+    first, second = devices.fleet.devices
+    requests = [len(camera.requests) for camera in devices.fleet.devices]
+    result = line.json("device", "refresh", "--all")
+    assert (result["action"], result["state"], result["heading"]) == (
+        "Refresh",
+        "Finished",
+        "Refresh successful on all devices",
+    )
+    assert [(one["status"], one["description"]) for one in result["devices"]] == [
+        ("Unchanged", "It is as when last read.")
+    ] * 2
+    assert [len(camera.requests) for camera in devices.fleet.devices] == [number + 1 for number in requests]
+    (named,) = line.json("device", "refresh", first.serial)["devices"]
+    assert (named["status"], named["description"]) == ("Finished", "Read.")
+    assert (len(first.requests) > requests[0] + 3, len(second.requests)) == (True, requests[1] + 1)
+
+
 def test_devices_of_a_range_are_found_and_added_at_a_persons_word(line: Line, devices: Devices) -> None:
     """A range of one address, with the ports of a virtual device; how far the search is goes to standard error."""
     line.prepare()

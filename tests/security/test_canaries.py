@@ -20,7 +20,7 @@ from fleetseal.core import log
 from fleetseal.core.errors import FleetsealError
 from fleetseal.core.model import Login, Selection
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import authorities, inventory, tasks
+from fleetseal.operations import authorities, contact, inventory, tasks
 from fleetseal.operations.inventory import Changes
 from fleetseal.sim.certificates import PrivateKey
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
@@ -137,7 +137,7 @@ async def set_password(here: Site, camera: SimulatedDevice, password: str) -> ob
     changed = await inventory.change(
         here.services, actor="test", selection=selection, changes=Changes(password=Secret(password))
     )
-    return [changed, await inventory.refresh(here.services, selection)]
+    return [changed, await contact.refresh_device(here.services, await here.id_of(camera))]
 
 
 def ca_secrets(here: Site, canaries: Canaries) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import Device, Login, Selection
+from fleetseal.core.model import Device, Login, TaskAction
 from fleetseal.operations import importing, inventory
 from fleetseal.sim.fleet import DeviceSpec
 from fleetseal.store import audit
@@ -156,8 +156,8 @@ async def test_an_imported_device_is_contacted_by_refresh_and_must_be_the_one_of
         login=Login(right.username, right.password),
     )
     assert [one["result"] for one in told] == ["added", "added"]
-    shown = await inventory.refresh(here.services, Selection(everything=True))
-    assert [one["status"] for one in shown] == ["OK", "Identity changed"]
+    await here.ended(await here.request(TaskAction.REFRESH))
+    assert [one["status"] for one in await inventory.list_(here.services)] == ["OK", "Identity changed"]
     assert other.credential_bytes == 0
 
 

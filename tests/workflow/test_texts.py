@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from fleetseal.core.model import Login, Selection, TaskAction
+from fleetseal.core.model import Login, TaskAction
 from fleetseal.core.runtime import SystemClock
 from fleetseal.jobs.engine import Engine
-from fleetseal.operations import authorities, inventory
+from fleetseal.operations import authorities, contact, inventory
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from tests.site import PASSPHRASE, Site, make_services, site
 
@@ -54,7 +54,7 @@ async def enabled(here: Site) -> SimulatedDevice:
 
 
 async def looked_at(here: Site, camera: SimulatedDevice) -> SimulatedDevice:
-    await inventory.refresh(here.services, Selection(refs=(camera.serial,)))
+    await contact.refresh_device(here.services, await here.id_of(camera))
     return camera
 
 

@@ -157,7 +157,11 @@ async def show(device: str, /, *, common: Common = NO_OPTIONS) -> int:
 async def refresh(
     *devices: Devices, everything: Everything = False, filters: Filters = (), common: Common = NO_OPTIONS
 ) -> int:
-    """Look at devices again now."""
+    """Look at devices again now.
+
+    Named devices are read in full. Of those chosen by --all or --filter, one that shows the certificate, serial and
+    firmware on record, and was read in full within a day, is Unchanged, after one request without a login.
+    """
     body = {"action": "Refresh", "selection": selection(devices, filters, everything=everything)}
     return await follow.task(common, lambda client: follow.start(client, body))
 

@@ -11,8 +11,8 @@ Only processes that are to work may open an engine: its launch resumes work by i
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 from dbos import DBOS, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
@@ -51,12 +51,23 @@ class Engine:
         self._running: set[JobId] = set()
         self._known = False  # the engine's own file was read once
         self._draining = False
+        self._held: set[TaskId] = set()
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()  # enqueueing and taking stock exclude each other
 
     async def submit(self, task_id: TaskId) -> None:
         """The task's first wave is released; it goes on by itself."""
         self._wake.set()
+
+    @contextmanager
+    def holding(self, task_id: TaskId) -> Iterator[None]:
+        """No wave of this task is released inside the block: what can be settled without its jobs is settled first."""
+        self._held.add(task_id)
+        try:
+            yield
+        finally:
+            self._held.discard(task_id)
+            self._wake.set()
 
     def drain(self) -> None:
         """No new device is begun from now on; devices in work finish or roll back."""
@@ -100,6 +111,8 @@ class Engine:
         async with self._database.reading() as tx:
             unfinished = await tasks.unfinished_tasks(tx)
         for task in unfinished:
+            if task.id in self._held:
+                continue
             await self._advance_task(task.id, cancelled=task.cancelled)
         async with self._turn:
             async with self._database.reading() as tx:

@@ -10,7 +10,6 @@ from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import adding, listing
 from fleetseal.operations.adding import Ports, check_label, check_port, dialled, typed_name
-from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
@@ -38,15 +37,6 @@ async def show(services: Services, reference: str) -> Row:
     async with services.database.reading() as tx:
         context = await Context.read(services, tx)
         return context.details(await inventory.find(tx, reference))
-
-
-async def refresh(services: Services, selection: Selection) -> list[Row]:
-    """Each device looked at again, now; the rows as they are afterwards."""
-    devices = await listing.choose(services, selection)
-    settings = await in_force(services)
-    looks = [refresh_device(services, device.id) for device in devices]
-    await side_by_side(looks, at_once=settings.jobs_concurrency)
-    return await listing.rows(services, [device.id for device in devices])
 
 
 # ---------------------------------------------------------------- adding

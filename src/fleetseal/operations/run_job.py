@@ -18,7 +18,7 @@ from fleetseal.core.errors import (
 from fleetseal.core.model import JobId, JobStatus, TaskAction
 from fleetseal.jobs import retry
 from fleetseal.jobs.run import CONFIRMING, Cancelled, Run, Undo
-from fleetseal.operations import contact, entries, https, issuing, states
+from fleetseal.operations import contact, entries, https, issuing, refreshing
 from fleetseal.operations import settings as current_settings
 from fleetseal.operations.services import Services
 from fleetseal.operations.work import Ended, Work, execute_undo
@@ -53,7 +53,7 @@ async def _proceed(services: Services, run: Run) -> None:
     async with services.database.reading() as tx:
         task = await tasks.get_task(tx, run.job.task_id)
     if task.action is TaskAction.REFRESH:
-        await _refresh(services, run)
+        await refreshing.refresh(services, run)
         return
     work = await _work(services, run, task.wish)
     if run.job.unwinding is not None:
@@ -84,29 +84,6 @@ async def _work(services: Services, run: Run, wish: dict[str, object]) -> Work:
         device, login = await contact.ready(services, run.job.device_id)
     settings = await current_settings.in_force(services)
     return Work(services, settings, services.connect(settings), run, device, login, wish)
-
-
-async def _refresh(services: Services, run: Run) -> None:
-    device = await contact.refresh_device(services, run.job.device_id)
-    async with services.database.reading() as tx:
-        settings = await current_settings.current(services, tx)
-    first = states.statuses(device, now=services.clock.now(), settings=settings, active_task=None)[0]
-    if first.status in _NOT_READ:
-        await run.end(
-            JobStatus.FAILED, f"{first.status}: {first.reason}", error_code=first.status.lower().replace(" ", "-")
-        )
-    else:
-        await run.end(JobStatus.FINISHED, "Read." if first.status == "OK" else f"Read. {first.status}: {first.reason}")
-
-
-_NOT_READ = (
-    "Identity changed",
-    "Unreachable",
-    "Setup needed",
-    "Credentials needed",
-    "Wrong credentials",
-    "Certificate not trusted",
-)
 
 
 # ---------------------------------------------------------------- failure

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from fleetseal.core.model import TaskAction, TaskId
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import preview, settings, signing, tasks
+from fleetseal.operations import preview, refreshing, settings, signing, tasks
 from fleetseal.web.backend import Asked, Backend
 from fleetseal.web.schemas import Continuation, EnableWish, PlanRequest, TaskRequest, secret
 
@@ -26,14 +26,17 @@ async def request_task(backend: Asked, body: TaskRequest) -> Row:
     wish = await _wish(backend, body.wish) if action is TaskAction.ENABLE_HTTPS else {}
     if action is TaskAction.ENABLE_HTTPS:
         await _open_key(backend, secret(body.passphrase))
+    engine = await backend.engine()
     task_id = await tasks.request(
         backend.services,
-        await backend.engine(),
+        engine,
         actor=backend.actor,
         action=action,
         selection=body.selection.chosen(),
         wish=wish,
     )
+    if action is TaskAction.REFRESH:
+        backend.spawn(refreshing.settle(backend.services, engine, task_id))
     return await tasks.show(backend.services, task_id, working=backend.working)
 
 
