@@ -1,7 +1,8 @@
 """`make bench`: JSON lines."""
 
-from benchmarks import issue, scan, start_up
+from benchmarks import issue, poll, scan, start_up
 
 issue.main()
 start_up.main()
 scan.main()
+poll.main()
