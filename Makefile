@@ -1,7 +1,11 @@
 # Everything sets itself up: only Python >= 3.11 and make are needed (and the openssl command as the witness).
 PYTHON ?= python3
+WORKERS ?= 4
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Tests wait much, for processes and sockets: twice as many workers as cores of a small computer. One test at a time to
+# each, the slow ones first (tests/conftest.py), so that all end together.
+PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 
 .PHONY: help demo test check format bench lock clean
 
@@ -27,7 +31,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/fleetseal demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

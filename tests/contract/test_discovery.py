@@ -1,6 +1,7 @@
 """Announcements over real multicast on loopback: virtual devices are found, and a burst is kept."""
 
 import asyncio
+import os
 import socket
 import sys
 import threading
@@ -27,11 +28,14 @@ ADDRESSES = ("127.0.6.1", "127.0.6.2")
 
 
 def specs() -> list[DeviceSpec]:
-    return [DeviceSpec(profile, address=address) for profile, address in zip(("12.11", "9.10"), ADDRESSES, strict=True)]
+    """With serials of this process alone: virtual devices of other tests announce themselves at the same time."""
+    profiles = zip(("12.11", "9.10"), ("B8A44F", "ACCC8E"), ADDRESSES, strict=True)
+    number = os.getpid() & 0xFFFFFF
+    return [DeviceSpec(profile, f"{maker}{number:06X}", address) for profile, maker, address in profiles]
 
 
 async def listen(fleet: Fleet, *, seconds: float = 1.5) -> list[Sighting]:
-    """What is heard of the devices of this fleet: others may be running on this computer."""
+    """What is heard of the devices of this fleet."""
     heard = await automatic.listen(
         interfaces.chosen(["127.0.0.1"]),
         seconds=seconds,
