@@ -120,6 +120,34 @@ async def test_nobody_who_has_a_login_is_asked_with_another(here: Site) -> None:
     assert refused(camera) == 1
 
 
+async def test_enable_tries_them_on_a_device_without_a_login(tmp_path: Path) -> None:
+    async with site(tmp_path / "data") as here:
+        camera = await added(here)
+        (outcome,) = await here.enable(camera)
+        assert (outcome["status"], refused(camera)) == ("Failed", 0)
+        assert "It asks for a login and none is stored." in outcome["description"]
+        await offer(here, old=Login("root", "old"))
+        for _ in range(2):
+            (outcome,) = await here.enable(camera)
+            assert outcome["status"] == "Failed"
+            assert refused(camera) == 1, "once a day"
+        await offer(here, site=RIGHT)
+        (outcome,) = await here.enable(camera)
+        assert outcome["status"] == "Finished", outcome
+        assert refused(camera) == 1
+        assert await login_of(here, camera) == RIGHT
+
+
+async def test_enable_tries_none_before_the_trust_allows_it(tmp_path: Path) -> None:
+    async with site(tmp_path / "data") as here:
+        camera = await added(here)
+        await here.set("security.ignore-certificate-validation", "false")
+        await offer(here, site=RIGHT)
+        (outcome,) = await here.enable(camera)
+        assert (outcome["status"], camera.credential_bytes) == ("Failed", 0)
+        assert "device trust" in outcome["description"]
+
+
 @pytest.mark.parametrize("trouble", ["not allowed", "Basic in clear", "another device", "factory state"])
 async def test_no_byte_leaves_where_trust_forbids_it(here: Site, trouble: str) -> None:
     setup_done = trouble != "factory state"

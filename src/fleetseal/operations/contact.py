@@ -117,7 +117,7 @@ async def usable_login(services: Services, tx: Transaction, device: Device) -> L
     if login is None:
         raise CredentialsNeeded(
             "It asks for a login and none is stored. Give one: "
-            "fleetseal device set DEVICE --username USER --password-file FILE. It was not contacted."
+            "fleetseal device set DEVICE --username USER --password-file FILE. Nothing was changed on it."
         )
     if device.login_refused:
         raise AuthenticationFailed(
@@ -128,14 +128,16 @@ async def usable_login(services: Services, tx: Transaction, device: Device) -> L
 
 
 async def ready(services: Services, device_id: DeviceId) -> tuple[Device, Login]:
-    """The device and its login, when work on it may begin. One that was not fit when last seen is looked at again.
+    """The device and its login, when work on it may begin. One that was not fit when last seen is looked at again, and
+    so is one without a login, while there are named credentials that may be tried on it today.
 
     Raises what stands against it: NotSupported, IdentityMismatch, SetupNeeded, TrustFailure, Unreachable, and as
     `usable_login`.
     """
     async with services.database.reading() as tx:
         device = await inventory.get(tx, device_id)
-    if device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE:
+        hope = await _may_try(services, tx, device)
+    if hope or device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE:
         device = await refresh_device(services, device_id)
     if device.support is not Support.SUPPORTED:
         raise NotSupported(device.support_reason)
@@ -152,6 +154,13 @@ async def ready(services: Services, device_id: DeviceId) -> tuple[Device, Login]
         raise Unreachable(device.unreachable_reason)
     async with services.database.reading() as tx:
         return device, await usable_login(services, tx, device)
+
+
+async def _may_try(services: Services, tx: Transaction, device: Device) -> bool:
+    """It has no login, and a named credential was not tried on it today."""
+    if await inventory.login(tx, services.sealer, device.id) is not None:
+        return False
+    return bool(await credentials.untried(tx, services.sealer, device.id, now=services.clock.now()))
 
 
 async def note_refusal(services: Services, device: Device) -> None:
