@@ -156,14 +156,12 @@ def supported_devices() -> str:
     """What is supported, how each generation is spoken to, and what was simulated from what."""
     first, other = (".".join(map(str, numbers)) for numbers in (catalogue._FIRST, catalogue._FIRST_OTHER))
     drivers = _table(
-        ("Order", "Driver", "For", "Key on the device", "Key type can be chosen"),
+        ("Order", "Driver", "For"),
         [
             (
                 place,
                 f"`{driver.generation}`",
                 _module_says(driver),
-                _yes(driver.capabilities.key_on_device),
-                _yes(driver.capabilities.chooses_key_type),
             )
             for place, (_, driver) in enumerate(DRIVERS, 1)
         ],

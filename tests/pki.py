@@ -1,11 +1,13 @@
 """A small CA for tests of `pki`, made with the product's own code, in memory."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+from fleetseal.core.errors import InvalidInput, TrustFailure
 from fleetseal.core.runtime import SystemRng
-from fleetseal.pki import keys, profile
+from fleetseal.pki import chain, keys, profile
 from fleetseal.pki.content import LeafContent, Signer
 from fleetseal.pki.issuer import Issuer, NewKey
 from fleetseal.pki.names import UNCONSTRAINED, Constraints
@@ -19,6 +21,17 @@ RNG = SystemRng()
 def key(kind: str, number: int = 0) -> NewKey:
     """The same key each time; `number` asks for another of the kind."""
     return NewKey(keys.generate(kind))
+
+
+def chains_to(
+    leaf: bytes, *, intermediates: Iterable[bytes], anchors: Iterable[bytes], name: str, at: datetime
+) -> bool:
+    """Whether `chain.verify_server` accepts it."""
+    try:
+        chain.verify_server(leaf, intermediates, anchors=anchors, name=name, at=at)
+    except (TrustFailure, InvalidInput):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fleetseal.core.errors import InvalidInput, Locked, TrustFailure
 from fleetseal.core.secrets import Secret
 from fleetseal.pki import chain, keys, pkcs12
-from tests.pki import NOW, authority, key
+from tests.pki import NOW, authority, chains_to, key
 
 RECORDING = Path(__file__).parents[1] / "recordings" / "p3265-v_12.11.77" / "rest-cert-v1.json"
 
@@ -75,7 +75,7 @@ def test_verification_is_strict_about_time_anchor_and_name() -> None:
     leaf = ca.leaf("192.0.2.10")
 
     def accepted(*, name: str = "192.0.2.10", at: datetime = NOW, anchors: tuple[bytes, ...] = (ca.root,)) -> bool:
-        return chain.chains_to(leaf, intermediates=ca.intermediates, anchors=anchors, name=name, at=at)
+        return chains_to(leaf, intermediates=ca.intermediates, anchors=anchors, name=name, at=at)
 
     assert accepted()
     assert not accepted(name="192.0.2.11")
@@ -85,8 +85,8 @@ def test_verification_is_strict_about_time_anchor_and_name() -> None:
     assert not accepted(at=NOW - timedelta(days=2))
     assert not accepted(anchors=())
     assert not accepted(anchors=(authority("rsa").root,))
-    assert not chain.chains_to(leaf, intermediates=(), anchors=(ca.root,), name="192.0.2.10", at=NOW)
-    assert not chain.chains_to(b"junk", intermediates=(), anchors=(ca.root,), name="192.0.2.10", at=NOW)
+    assert not chains_to(leaf, intermediates=(), anchors=(ca.root,), name="192.0.2.10", at=NOW)
+    assert not chains_to(b"junk", intermediates=(), anchors=(ca.root,), name="192.0.2.10", at=NOW)
 
 
 def test_issued_by_is_by_signature() -> None:

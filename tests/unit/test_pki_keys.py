@@ -38,7 +38,7 @@ def rule_of(spki: bytes) -> str | None:
 
 @pytest.mark.parametrize("kind", ["rsa-2048", "rsa-3072", "ec-p256", "ec-p384"])
 def test_strong_keys(kind: str) -> None:
-    assert rule_of(keys.public_spki(keys.generate(kind))) is None
+    assert rule_of(keys.spki(keys.generate(kind).public_key())) is None
 
 
 def test_weak_keys_by_rule() -> None:
@@ -64,7 +64,6 @@ def test_weak_keys_by_rule() -> None:
         b"\x30\x00": "key-type",
     }
     assert {spki: rule_of(spki) for spki in cases} == cases
-    assert set(cases.values()) == keys.WEAK_KEY_RULES
 
 
 def test_openssl_opens_our_sealed_key(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_openssl_opens_our_sealed_key(tmp_path: Path) -> None:
         check=True,
         timeout=20,
     )
-    assert opened.stdout == keys.public_spki(key)
+    assert opened.stdout == keys.spki(key.public_key())
     shown = subprocess.run(
         ["openssl", "asn1parse", "-in", file], capture_output=True, text=True, check=True, timeout=20
     )
@@ -90,7 +89,7 @@ def test_openssl_opens_our_sealed_key(tmp_path: Path) -> None:
 def test_sealed_keys_open_with_their_passphrase_only() -> None:
     key = keys.generate("ec-p256")
     sealed = keys.to_encrypted_pem(keys.to_pkcs8(key), Secret("right"), SystemRng())
-    assert keys.public_spki(keys.load(sealed, Secret("right"))) == keys.public_spki(key)
+    assert keys.spki(keys.load(sealed, Secret("right")).public_key()) == keys.spki(key.public_key())
     for wrong in (None, Secret("wrong"), Secret("")):
         with pytest.raises(Locked):
             keys.load(sealed, wrong)
@@ -104,7 +103,7 @@ def test_every_plain_form_is_read(kind: str, form: PrivateFormat, encoding: Enco
     data = key.private_bytes(encoding, form, serialization.NoEncryption())
     assert not keys.is_encrypted(data)
     for passphrase in (None, Secret("not needed")):
-        assert keys.public_spki(keys.load(data, passphrase)) == keys.public_spki(key)
+        assert keys.spki(keys.load(data, passphrase).public_key()) == keys.spki(key.public_key())
 
 
 def test_sealed_der_and_old_pem() -> None:
@@ -121,7 +120,7 @@ def test_sealed_der_and_old_pem() -> None:
             keys.load(data)
         with pytest.raises(Locked, match="wrong"):
             keys.load(data, Secret("wrong"))
-        assert keys.public_spki(keys.load(data, Secret("right"))) == keys.public_spki(key)
+        assert keys.spki(keys.load(data, Secret("right")).public_key()) == keys.spki(key.public_key())
 
 
 def test_what_is_no_key() -> None:
@@ -146,7 +145,7 @@ def request(key: keys.PrivateKey, algorithm: hashes.SHA256 | hashes.SHA384 | has
 @pytest.mark.parametrize("algorithm", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()], ids=lambda one: one.name)
 def test_the_key_of_a_request(kind: str, algorithm: hashes.SHA256) -> None:
     key = keys.generate(kind)
-    assert csr.judge(request(key, algorithm)).spki == keys.public_spki(key)
+    assert csr.judge(request(key, algorithm)) == keys.spki(key.public_key())
 
 
 OUTPUT = ("-outform", "DER", "-keyout", "key", "-out", "csr")
@@ -162,8 +161,8 @@ def test_old_firmware_signs_with_sha1(tmp_path: Path) -> None:
     )
     der = (tmp_path / "csr").read_bytes()
     assert x509.load_der_x509_csr(der).signature_algorithm_oid.dotted_string == "1.2.840.113549.1.1.5"
-    expected = keys.public_spki(keys.load((tmp_path / "key").read_bytes()))
-    assert csr.judge(der).spki == expected
+    expected = keys.spki(keys.load((tmp_path / "key").read_bytes()).public_key())
+    assert csr.judge(der) == expected
 
 
 def test_requests_that_prove_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,50 @@ async def test_a_job_that_waits_is_started_again_later(database: Database, tmp_p
         await finished(database, task_id)
     assert len(runs) == 2
     assert runs[1] - runs[0] >= 1.0
+
+
+class SetBack(SystemClock):
+    """Shows the right time until somebody sets it back by a day."""
+
+    wrong = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() - self.wrong
+
+
+async def test_a_clock_set_back_keeps_no_job_waiting_for_that_long(database: Database, tmp_path: Path) -> None:
+    clock = SetBack()
+
+    async def run_job(job_id: JobId) -> None:
+        run = await Run.begin(database, clock, job_id)
+        async with run.transaction() as tx:
+            later = clock.now() + timedelta(minutes=10)
+            await tasks.guarded_update(tx, run.job, status=JobStatus.WAITING, run_after=later)
+
+    task_id = await make_task(database, 1)
+    async with engine.running(database, clock, run_job, jobs_file=tmp_path / "jobs.sqlite", concurrency=10) as running:
+
+        async def waiting() -> JobRecord:
+            async with asyncio.timeout(10):
+                while True:
+                    await CLOCK.sleep(0.5)  # the engine has put it back into the queue
+                    async with database.reading() as tx:
+                        (job,) = await tasks.jobs_of(tx, task_id)
+                    if job.run_after is not None:
+                        return job
+
+        await running.submit(task_id)
+        before = await waiting()
+        await running.recover()
+        assert await waiting() == before, "it waits as long as it wanted"
+        clock.wrong = timedelta(days=1)
+        await running.recover()
+        after = await waiting()
+        assert after.run_after is not None
+        assert after.run_after <= clock.now() + timedelta(minutes=10)
+        assert after.run_number == before.run_number + 1, "its old place in the queue is another run's"
+        await running.recover()
+        assert await waiting() == after, "and once is enough"
 
 
 async def test_a_job_whose_store_refused_continues(

@@ -22,7 +22,7 @@ from fleetseal.pki import chain
 from fleetseal.pki.issuer import Vault
 from fleetseal.store import audit, certificates, inventory
 from fleetseal.store.database import Database, Transaction
-from tests.pki import NOW, key
+from tests.pki import NOW, chains_to, key
 from tests.support import FakeClock
 
 PASSPHRASE = Secret("correct horse battery staple")
@@ -96,7 +96,7 @@ async def test_a_certificate_verifies_and_is_what_was_intended(services: Service
         anchors, intermediates = await issuing.anchors(tx), await issuing.intermediates(tx)
         record = await issuing.get(tx, reserved.issuance_id)
         complete = await issuing.chain_for(tx, reserved.issuance_id)
-    assert chain.chains_to(leaf, intermediates=intermediates, anchors=anchors, name="192.0.2.1", at=NOW)
+    assert chains_to(leaf, intermediates=intermediates, anchors=anchors, name="192.0.2.1", at=NOW)
     assert complete.intermediates == intermediates
     assert not set(complete.intermediates) & set(anchors)
     parsed = x509.load_der_x509_certificate(leaf)
@@ -175,11 +175,24 @@ async def test_no_signature_while_the_clock_is_behind_the_last_one(services: Ser
     camera = await device(services)
     async with services.database.transaction() as tx:
         reserved = await reserve(services, tx, camera)
-    cast(FakeClock, services.clock).advance(-3600)
+    cast(FakeClock, services.clock).advance(-5.5)
     async with services.database.transaction() as tx:
         with pytest.raises(IssuanceRefused, match="Set the clock right") as refused:
             await issuing.issue(services, tx, reserved.issuance_id)
     assert refused.value.rule == "REN-CLOCK-SANE"
+
+
+async def test_a_clock_that_was_set_back_by_a_moment_does_not_stop_issuing(services: Services) -> None:
+    camera = await device(services)
+    _, first = await issued_to(services, camera)
+    clock = cast(FakeClock, services.clock)
+    for number in range(3):  # not even again and again: what counts is the last signature
+        clock.advance(-1.5)
+        _, again = await issued_to(services, camera, spki=key("ec-p256", 20 + number).spki)
+        assert chain.describe(again).not_before == chain.describe(first).not_before
+    clock.advance(-1.5)
+    with pytest.raises(IssuanceRefused, match="Set the clock right"):
+        await issued_to(services, camera, spki=key("ec-p256", 29).spki)
 
 
 async def test_a_changed_intent_is_not_signed(services: Services) -> None:

@@ -32,18 +32,8 @@ from fleetseal.core.model import (
 )
 
 
-@dataclass(frozen=True)
-class Capabilities:
-    """What this generation can do."""
-
-    key_on_device: bool
-    chooses_key_type: bool  # the key type can be asked for
-    sends_chain: bool | None  # None: found out by looking (device-api 10.5)
-
-
 class Driver(Protocol):
     generation: ClassVar[Generation]
-    capabilities: Capabilities
 
     async def facts(self) -> DeviceFacts: ...
     async def certificates(self) -> tuple[Installed, ...]: ...

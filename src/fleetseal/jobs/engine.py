@@ -13,6 +13,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from dbos import DBOS, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
@@ -34,6 +35,7 @@ _QUEUE = "device"
 _APPLICATION_VERSION = "1"  # ours, not a hash of the code: an upgrade must not strand queued jobs
 _EXECUTOR = "local"
 _RECOVER_SECONDS = 60.0
+_LONGEST_WAIT = timedelta(minutes=10)  # of a job: the longest https.soak-seconds; more means the clock was set back
 _GATHER_SECONDS = 0.05  # ends of jobs that come together are handled together
 
 _log = logging.getLogger(__name__)
@@ -74,14 +76,19 @@ class Engine:
         self._draining = True
 
     async def recover(self) -> None:
-        """Every active, released job has a live workflow: after a crash, or when the engine's file is lost."""
+        """Every active, released job has a live workflow: after a crash, when the engine's file is lost, and when the
+        clock was set back while a job waited for a time of day that has become far."""
         async with self._turn:
             listed = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False)
             live = {JobId(int(status.workflow_id.split(":")[1])) for status in listed} | self._running
             self._live = self._live & live if self._known else self._live | live
             self._known = True
             async with self._database.transaction() as tx:
+                latest = self._clock.now() + _LONGEST_WAIT
                 for job in await tasks.active_jobs(tx):
+                    if job.run_after is not None and job.run_after > latest:
+                        self._live.discard(job.id)
+                        await tasks.run_earlier(tx, job.id, latest)
                     if job.released and job.id not in self._live:
                         await tasks.raise_run_number(tx, job.id)  # its last workflow id never runs again
         self._wake.set()

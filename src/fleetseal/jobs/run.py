@@ -154,10 +154,6 @@ class Run:
         self._failpoint(f"{name}:recorded")
         return result
 
-    async def note(self, name: str, detail: str, *, state: str = "done") -> None:
-        """A line of the journal for people: something was seen, nothing was changed."""
-        await self._write(name, kind="device", state=state, detail=detail)
-
     async def undo(self, name: str, execute: Callable[[Undo], Awaitable[str]]) -> None:
         """Undo this one step now, as part of going forward another way. Raises what `execute` raises."""
         step = self._steps.get(name)

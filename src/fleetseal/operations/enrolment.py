@@ -87,7 +87,7 @@ async def _with_device_key(work: Work, plan: Go) -> Enrolled:
             undo=remove_alias(plan.alias),
             detail="The device makes its key and a certificate request.",
         )
-        public_key = csr.judge(request.der).spki
+        public_key = csr.judge(request.der)
         await run.local("reserve", partial(_reserve, work, plan, public_key, KeyOrigin.DEVICE))
         await run.local("issue", partial(_issue, work), detail="The certificate is signed.")
     enrolled = await current(work, plan)

@@ -20,6 +20,7 @@ from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.certificates import IssuanceRecord
 from fleetseal.store.database import Transaction
 
+_CLOCK_STEP = timedelta(seconds=5)
 _ACTOR = "fleetseal"
 """Jobs sign by themselves; the person who asked is in the record of the task."""
 
@@ -78,9 +79,8 @@ async def reserve(
     """
     record, signer = await authorities.get(tx, authority), await _signer(tx, authority)
     key_sha256 = keys.spki_sha256(spki)
-    now = services.clock.now()
     require_openable(services, record)
-    _require_sane_clock(record, now)
+    now = _signing_time(record, services.clock.now())
     keys.judge(spki)
     await _claim_key(tx, key_sha256, device, signer, now=now)
     settings = await current_settings(services, tx)
@@ -122,9 +122,8 @@ async def issue(services: Services, tx: Transaction, issuance_id: IssuanceId) ->
     """
     intent = await certificates.get(tx, issuance_id)
     if intent.state == "intended":
-        now = services.clock.now()
         record, signer = await authorities.get(tx, intent.authority_id), await _signer(tx, intent.authority_id)
-        _require_sane_clock(record, now)
+        now = _signing_time(record, services.clock.now())
         issuer = services.vault.issuer(key_file(record), signer)
         await record_signature(tx, intent, issuer.issue(ticket_for(issuer, intent)), now=now, actor=_ACTOR)
     return await chain_for(tx, issuance_id)
@@ -357,13 +356,17 @@ def _renew_at(content: LeafContent, device: Device, settings: Settings) -> datet
     )
 
 
-def _require_sane_clock(record: AuthorityRecord, now: datetime) -> None:
-    if now < (record.last_signed or record.created):
+def _signing_time(record: AuthorityRecord, now: datetime) -> datetime:
+    """Now, and never before the last signature: a clock that time services set back by a moment says less. Raises
+    IssuanceRefused when it is behind by more (REN-CLOCK-SANE)."""
+    last = record.last_signed or record.created
+    if last - now > _CLOCK_STEP:
         raise IssuanceRefused(
             f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, but this CA was made or signed later than "
             "that. Nothing was signed. Set the clock right.",
             rule="REN-CLOCK-SANE",
         )
+    return max(now, last)
 
 
 async def _claim_key(tx: Transaction, spki_sha256: str, device: Device, signer: Signer, *, now: datetime) -> None:

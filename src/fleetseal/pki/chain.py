@@ -3,7 +3,8 @@ anchors and name; linking by key identifier proves nothing (IDN-FULL-CHECK)."""
 
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -22,6 +23,9 @@ from fleetseal.pki import names as naming
 from fleetseal.pki.names import Address
 
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
+
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+"""What the library raises for a damaged certificate, at its loading or when a field is first asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,32 +51,8 @@ class Description:
 
 def describe(der: bytes) -> Description:
     """Raises InvalidInput when this is no certificate that can be read."""
-    certificate = load(der)
-    try:
-        subject, issuer = certificate.subject, certificate.issuer
-        public = certificate.public_key()
-        spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        basic = extension(certificate, x509.BasicConstraints)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidInput("The certificate is damaged: its fields cannot be read.") from error
-    return Description(
-        subject=clean(subject.rfc4514_string(), limit=500),
-        issuer=clean(issuer.rfc4514_string(), limit=500),
-        common_name=_attribute(subject, NameOID.COMMON_NAME),
-        subject_serial=_attribute(subject, NameOID.SERIAL_NUMBER),
-        names=_names(certificate),
-        serial=f"{certificate.serial_number:040x}",
-        not_before=not_before,
-        not_after=not_after,
-        sha256=hashlib.sha256(der).hexdigest(),
-        spki_sha256=keys.spki_sha256(spki),
-        key=keys.describe(public),
-        is_ca=basic is not None and basic.ca,
-        path_length=None if basic is None else basic.path_length,
-        self_signed=subject == issuer and issued_by(der, der),
-        organization=_attribute(subject, NameOID.ORGANIZATION_NAME),
-    )
+    with _reading("The certificate is damaged: its fields cannot be read."):
+        return _described(load(der), der)
 
 
 def parse_all(data: bytes) -> tuple[bytes, ...]:
@@ -106,7 +86,8 @@ def to_pkcs7(ders: Iterable[bytes]) -> bytes:
 def issued_by(der: bytes, issuer: bytes) -> bool:
     """Whether the key of `issuer` signed this certificate under its name. Nothing else is checked."""
     try:
-        load(der).verify_directly_issued_by(load(issuer))
+        with _tolerant():
+            load(der).verify_directly_issued_by(load(issuer))
     except (InvalidInput, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
@@ -139,22 +120,12 @@ def verify_server(
     wanted = naming.classify(name)
     subject = x509.IPAddress(wanted.value) if isinstance(wanted, Address) else x509.DNSName(wanted.text)
     try:
-        verifier = _policy(anchors, at).build_server_verifier(subject)
-        chain = verifier.verify(load(leaf), [load(der) for der in intermediates])
+        with _tolerant():
+            verifier = _policy(anchors, at).build_server_verifier(subject)
+            chain = verifier.verify(load(leaf), [load(der) for der in intermediates])
     except (verification.VerificationError, ValueError) as error:
         raise TrustFailure(f"The certificate does not verify for {wanted.text}: {clean(str(error))}.") from error
     return _ders(chain)
-
-
-def chains_to(
-    leaf: bytes, *, intermediates: Iterable[bytes], anchors: Iterable[bytes], name: str, at: datetime
-) -> bool:
-    """Whether `verify_server` would accept it."""
-    try:
-        verify_server(leaf, intermediates, anchors=anchors, name=name, at=at)
-    except (TrustFailure, InvalidInput):
-        return False
-    return True
 
 
 def verify_client(
@@ -163,8 +134,9 @@ def verify_client(
     """The chain, leaf first and anchor last, with no name looked at: for factory certificates (IEEE 802.1AR), which
     have no DNS name or address. The caller compares the serial. Raises TrustFailure with the reason."""
     try:
-        verifier = _policy(anchors, at).build_client_verifier()
-        return _ders(verifier.verify(load(leaf), [load(der) for der in intermediates]).chain)
+        with _tolerant():
+            verifier = _policy(anchors, at).build_client_verifier()
+            return _ders(verifier.verify(load(leaf), [load(der) for der in intermediates]).chain)
     except (verification.VerificationError, ValueError) as error:
         raise TrustFailure(f"The certificate does not verify: {clean(str(error))}.") from error
 
@@ -181,7 +153,8 @@ def verify_authority(
         ca_policy=ca_policy, ee_policy=verification.ExtensionPolicy.permit_all()
     )
     try:
-        verified = policy.build_client_verifier().verify(load(authority), [load(der) for der in above])
+        with _tolerant():
+            verified = policy.build_client_verifier().verify(load(authority), [load(der) for der in above])
     except (verification.VerificationError, ValueError) as error:
         raise TrustFailure(f"The CA certificate does not verify: {clean(str(error))}.") from error
     return _ders(verified.chain)
@@ -201,12 +174,49 @@ def _ders(chain: Iterable[x509.Certificate]) -> tuple[bytes, ...]:
 
 def load(der: bytes) -> x509.Certificate:
     """Raises InvalidInput when it is no certificate."""
+    with _reading("This is not a certificate, or it is damaged."):
+        return x509.load_der_x509_certificate(der)
+
+
+def _described(certificate: x509.Certificate, der: bytes) -> Description:
+    subject, issuer, public = certificate.subject, certificate.issuer, certificate.public_key()
+    spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    basic = extension(certificate, x509.BasicConstraints)
+    return Description(
+        subject=clean(subject.rfc4514_string(), limit=500),
+        issuer=clean(issuer.rfc4514_string(), limit=500),
+        common_name=_attribute(subject, NameOID.COMMON_NAME),
+        subject_serial=_attribute(subject, NameOID.SERIAL_NUMBER),
+        names=_names(certificate),
+        serial=f"{certificate.serial_number:040x}",
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        sha256=hashlib.sha256(der).hexdigest(),
+        spki_sha256=keys.spki_sha256(spki),
+        key=keys.describe(public),
+        is_ca=basic is not None and basic.ca,
+        path_length=None if basic is None else basic.path_length,
+        self_signed=subject == issuer and issued_by(der, der),
+        organization=_attribute(subject, NameOID.ORGANIZATION_NAME),
+    )
+
+
+@contextmanager
+def _reading(failure: str) -> Iterator[None]:
+    """What the library raises for damage is InvalidInput."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # devices' odd serial numbers and names are theirs to mend
-            return x509.load_der_x509_certificate(der)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidInput("This is not a certificate, or it is damaged.") from error
+        with _tolerant():
+            yield
+    except _UNREADABLE as error:
+        raise InvalidInput(failure) from error
+
+
+@contextmanager
+def _tolerant() -> Iterator[None]:
+    """Without the library's warnings: devices' odd serial numbers and names are theirs to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _parse_der(data: bytes) -> tuple[bytes, ...]:

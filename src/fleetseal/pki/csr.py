@@ -1,7 +1,5 @@
 """Certificate requests. A device's request tells us one thing: its public key (ISS-NAMES-FROM-INVENTORY)."""
 
-from dataclasses import dataclass
-
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -26,15 +24,9 @@ _HASHES: dict[x509.ObjectIdentifier, hashes.HashAlgorithm] = {
 }
 
 
-@dataclass(frozen=True)
-class ProvedKey:
-    """The public key (SubjectPublicKeyInfo DER) of a request that was signed with it."""
-
-    spki: bytes
-
-
-def judge(der: bytes) -> ProvedKey:
-    """The key of a PKCS#10 request whose key signed it and is strong; nothing else of it is used.
+def judge(der: bytes) -> bytes:
+    """The public key (SubjectPublicKeyInfo DER) of a PKCS#10 request whose key signed it and is strong; nothing else
+    of it is used.
 
     Raises IssuanceRefused: `csr-malformed`, `ISS-KEY-PROVED` (signature), or a rule of `keys.judge`.
     """
@@ -42,7 +34,7 @@ def judge(der: bytes) -> ProvedKey:
         request = x509.load_der_x509_csr(der)
         key = request.public_key()
         algorithm = _HASHES.get(request.signature_algorithm_oid)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise IssuanceRefused(
             "The certificate request of the device cannot be read; nothing was signed.", rule="csr-malformed"
         ) from error
@@ -51,7 +43,7 @@ def judge(der: bytes) -> ProvedKey:
         raise IssuanceRefused(
             "The certificate request is not signed with its own key; nothing was signed.", rule="ISS-KEY-PROVED"
         )
-    return ProvedKey(keys.spki(judged))
+    return keys.spki(judged)
 
 
 def _proved(key: PublicKey, request: x509.CertificateSigningRequest, algorithm: hashes.HashAlgorithm) -> bool:

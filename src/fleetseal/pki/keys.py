@@ -79,11 +79,6 @@ def to_pkcs8(key: PrivateKey) -> bytes:
     )
 
 
-def public_spki(key: PrivateKey) -> bytes:
-    """SubjectPublicKeyInfo DER of the public half."""
-    return spki(key.public_key())
-
-
 def to_traditional(pkcs8: bytes) -> bytes:
     """The same key, DER, as older firmware takes it: PKCS#1 (RSA) or SEC1 (EC); for memory only."""
     return load(pkcs8).private_bytes(
@@ -170,10 +165,6 @@ def _judge(key: object) -> PublicKey:
             "The RSA key is made of two close primes: its generator is broken.", rule="key-close-primes"
         )
     return key
-
-
-WEAK_KEY_RULES: Final = frozenset({"key-type", "key-size", "key-exponent", "key-small-factor", "key-close-primes"})
-"""Rules of IssuanceRefused that say: this key is too weak; another one may do."""
 
 
 def _product_of_primes(limit: int) -> int:

@@ -210,6 +210,11 @@ async def begin_run(tx: Transaction, job_id: JobId, *, now: datetime) -> JobReco
     return record
 
 
+async def run_earlier(tx: Transaction, job_id: JobId, at: datetime) -> None:
+    """A job that waits does so until this time."""
+    await tx.execute(update(job).where(job.c.id == job_id, job.c.run_after.is_not(None)).values(run_after=at))
+
+
 async def raise_run_number(tx: Transaction, job_id: JobId) -> int:
     """The next free run number, for a job without a live workflow."""
     await tx.execute(update(job).where(job.c.id == job_id).values(run_number=job.c.run_number + 1))

@@ -16,13 +16,11 @@ from fleetseal.core.model import (
 )
 from fleetseal.devices.axis import wire_rest
 from fleetseal.devices.axis.base import AxisDriver, not_there
-from fleetseal.devices.driver import Capabilities
 from fleetseal.devices.transport import Transport
 
 
 class RestDriver(AxisDriver):
     generation: ClassVar[Generation] = Generation.REST
-    capabilities = Capabilities(key_on_device=True, chooses_key_type=True, sends_chain=None)
 
     def __init__(self, transport: Transport, facts: DeviceFacts) -> None:
         super().__init__(transport, facts)

@@ -14,7 +14,6 @@ from fleetseal.core.model import (
 )
 from fleetseal.devices.axis import catalogue, wire_soap
 from fleetseal.devices.axis.base import AxisDriver, not_there
-from fleetseal.devices.driver import Capabilities
 from fleetseal.pki import keys
 
 _FIRST_WITH_PKCS8 = (10,)
@@ -23,7 +22,6 @@ _FIRST_WITH_PKCS8 = (10,)
 
 class SoapDriver(AxisDriver):
     generation: ClassVar[Generation] = Generation.SOAP
-    capabilities = Capabilities(key_on_device=True, chooses_key_type=False, sends_chain=None)
 
     async def certificates(self) -> tuple[Installed, ...]:
         entries = await self._transport.ask(wire_soap.get_certificates())
