@@ -13,6 +13,7 @@ from fleetseal.core.errors import (
     SetupNeeded,
     TrustFailure,
     Unreachable,
+    VerificationFailed,
 )
 from fleetseal.core.model import Anchored, Endpoint, Factory, FirstUse, Login, PeerTrust, Pinned, Plaintext, Serial
 from fleetseal.devices.connect import AxisConnector
@@ -131,20 +132,43 @@ async def test_a_serial_in_the_answers_that_is_not_the_realms(profile: str) -> N
             await refused(connector, device, Plaintext(), IdentityMismatch, serial=known)
 
 
-async def test_an_impostor_sees_not_one_byte() -> None:
-    site = SiteAuthority()
-    wrong: list[PeerTrust] = [
-        Pinned(bytes(32), accepted=True),
-        Anchored((site.root,), (site.issuing,)),
-        Anchored((site.root,), leaves=frozenset({bytes(32)})),
-    ]
-    async with Fleet(["12.11-self-signed", "9.10"]) as fleet:
-        connector = await connector_for(fleet)
-        for device in fleet.devices:
-            for trust in (*wrong, Factory()):
-                await refused(connector, device, trust, IdentityMismatch)
-            assert device.requests == []
-            assert device.bytes_received == 0
+SITE = SiteAuthority()
+WRONG_PEER: dict[str, PeerTrust] = {
+    "verified, by chain": Anchored((SITE.root,), (SITE.issuing,)),
+    "verified, by the recorded leaf": Anchored((SITE.root,), leaves=frozenset({bytes(32)})),
+    "verified, by the recorded key": Anchored((SITE.root,), keys=frozenset({bytes(32)})),
+    "factory": Factory(),
+    "pinned by a person": Pinned(bytes(32), accepted=True),
+    "kept from first use": Pinned(bytes(32), accepted=False),
+}
+
+
+@pytest.mark.parametrize("level", WRONG_PEER)
+@pytest.mark.parametrize("profile", ["12.11-self-signed", "9.10"])
+async def test_an_impostor_sees_not_one_byte(profile: str, level: str) -> None:
+    """The handshake comes to its end, and the judgement of its certificate ends the connection."""
+    async with Fleet([profile]) as fleet:
+        device, connector = fleet.devices[0], await connector_for(fleet)
+        await refused(connector, device, WRONG_PEER[level], IdentityMismatch)
+        assert (device.requests, device.bytes_received) == ([], 0)
+
+
+@pytest.mark.parametrize("wrong", ["leaf", "chain"])
+async def test_what_verification_refuses_sees_not_one_byte(wrong: str) -> None:
+    async with Fleet(["12.11-self-signed"]) as fleet:
+        device, connector = fleet.devices[0], await connector_for(fleet)
+        served = await connector.served(endpoint_of(device))
+        with pytest.raises(VerificationFailed):
+            await connector.verify(
+                endpoint_of(device),
+                login_of(device),
+                anchors=(SITE.root,),
+                intermediates=(),
+                leaf_sha256=bytes(32) if wrong == "leaf" else sha256(served.leaf),
+                name=device.address,
+                serial=serial_of(device),
+            )
+        assert (device.requests, device.bytes_received) == ([], 0)
 
 
 async def test_factory_state_is_told_before_any_login() -> None:

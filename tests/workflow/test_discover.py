@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fleetseal.core.errors import Conflict, InvalidInput
 from fleetseal.core.model import Login
-from fleetseal.operations import discover
+from fleetseal.operations import credentials, discover
 from fleetseal.operations.discover import Discovery, Search, Wanted
 from tests.site import PASSWORD, USERNAME, DeviceSpec, Site, site
 
@@ -34,6 +36,7 @@ def same_ports(*addresses: str) -> tuple[int, int]:
     raise AssertionError("no two ports are free on all these addresses")
 
 
+LOGIN = Login(USERNAME, PASSWORD)
 ADDRESSES = ("127.0.7.1", "127.0.7.20", "127.0.7.30")
 
 
@@ -49,10 +52,12 @@ def searched(http: int, https: int, *ranges: str) -> Search:
     return Search(ranges or ("127.0.7.0/26",), http_port=http, https_port=https)
 
 
-async def adopt(place: Site, found: list[dict[str, object]], **changed: object) -> list[dict[str, object]]:
+async def adopt(
+    place: Site, found: list[dict[str, object]], *, login: Login | None = LOGIN, **changed: object
+) -> list[dict[str, object]]:
     members = ("address", "http_port", "https_port", "mac")
     wanted = [Wanted(**{name: one[name] for name in members} | changed) for one in found]  # type: ignore[arg-type]  # rows hold any value
-    return await discover.adopt(place.services, actor="test", wanted=wanted, login=Login(USERNAME, PASSWORD))
+    return await discover.adopt(place.services, actor="test", wanted=wanted, login=login)
 
 
 async def test_a_range_is_searched_without_credentials_and_adopted_by_a_person(tmp_path: Path) -> None:
@@ -90,6 +95,36 @@ async def test_another_device_than_the_one_found_is_not_adopted(tmp_path: Path) 
         assert place.fleet.devices[0].credential_bytes == 0
         with pytest.raises(InvalidInput):
             await adopt(place, found, mac="nonsense")
+
+
+@pytest.mark.parametrize(
+    "rogue",
+    [
+        {"realm": "AXIS_ACCC8E000001"},
+        {"realm": "Please log in"},
+        {"basic_only": True},
+        {"serial": "ACCC8E000001"},
+        {"redirect_to": "http://192.0.2.1/"},
+        {"answer": "endless"},
+    ],
+    ids=lambda fault: "-".join(fault),
+)
+@pytest.mark.parametrize("turns", ["before the search", "after it"])
+async def test_a_rogue_in_the_range_gets_no_credential(tmp_path: Path, rogue: dict[str, Any], turns: str) -> None:
+    """Neither the login that is given for all that is found, nor a named one. What it says does not fit together, or
+    no longer what it said; a consistent liar is what a person adopts at their own word."""
+    http, https = same_ports(*ADDRESSES)
+    spec = replace(specs(http, https)[0], profile="12.11-self-signed")
+    async with site(tmp_path / "data", spec, authority=False) as place:
+        (device,) = place.fleet.devices
+        await credentials.add(place.services, actor="test", name="named", login=Login(USERNAME, PASSWORD))
+        if turns == "before the search":
+            await device.trouble(**rogue)
+        found = (await Discovery(place.services).search(searched(http, https)))["devices"]
+        await device.trouble(**rogue)
+        await adopt(place, found)
+        await adopt(place, found, login=None)
+        assert (device.credential_bytes, device.connections > 0) == (0, True)
 
 
 async def test_what_accepts_connections_and_says_nothing_is_told(tmp_path: Path) -> None:
