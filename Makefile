@@ -1,17 +1,20 @@
 # Everything sets itself up: only Python >= 3.11 and make are needed (and the openssl command as the witness).
 PYTHON ?= python3
 WORKERS ?= 4
+ANSWERS ?= 1000000
+SEED    ?= $(shell date +%s)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 # Tests wait much, for processes and sockets: twice as many workers as cores of a small computer. One test at a time to
 # each, the slow ones first (tests/conftest.py), so that all end together.
 PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test fuzz check format bench lock clean
 
 help:
 	@echo "make demo    a virtual site, a CA, HTTPS on every camera, verified by openssl"
 	@echo "make test    all tests"
+	@echo "make fuzz    a million mutated answers, from a seed of its own: SEED=N repeats one"
 	@echo "make check   format, lint, types, architecture"
 	@echo "make bench   ratios of speed, as JSON lines"
 	@echo "make lock    write requirements.lock and requirements-dev.lock anew (needs uv)"
@@ -32,6 +35,9 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PARALLEL)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PARALLEL) --timeout 900 tests/fuzz --fuzz-answers $(ANSWERS) --fuzz-seed $(SEED)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

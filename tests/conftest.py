@@ -1,7 +1,18 @@
-"""The order of the tests: those that run whole processes first, so that no worker is left with them at the end."""
+"""The order of the tests, and how much is fuzzed."""
 
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-answers", type=int, default=100_000, help="mutated answers of devices (100000)")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="where their mutation begins (1)")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    answers, seed = config.getoption("--fuzz-answers"), config.getoption("--fuzz-seed")
+    return f"fuzz: {answers} mutated answers, --fuzz-seed {seed}"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that run whole processes come first, so that no worker is left with them at the end."""
     items.sort(key=lambda item: "e2e" not in item.path.parts)

@@ -3,14 +3,12 @@
 import unicodedata
 from datetime import UTC, datetime
 
-_REPLACED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_SHOWN = dict.fromkeys(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"), "\N{REPLACEMENT CHARACTER}") | {"Zs": " "}
 
 
 def clean(text: str, *, limit: int = 200) -> str:
-    """The text on one line without control, format or unassigned characters, at most `limit` long."""
-    shown = "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _REPLACED else c for c in text[: limit + 1]
-    )
+    """The text on one line without control, format or unassigned characters, its blanks plain, at most `limit` long."""
+    shown = "".join(_SHOWN.get(unicodedata.category(c), c) for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

@@ -284,7 +284,10 @@ def _same(transport: Transport, serial: Serial | None) -> None:
 
 
 def _same_origin(location: str) -> bool:
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return False
     return not parts.scheme and not parts.netloc
 
 

@@ -105,7 +105,10 @@ def _algorithm(challenge: Challenge) -> str:
 
 
 def _usable(challenge: Challenge) -> bool:
+    """Whether it is of a kind known here, whole, and its words can be sent back in a header."""
     qop = challenge.parameters.get("qop")
+    if not all(value.isascii() and value.isprintable() for value in challenge.parameters.values()):
+        return False
     offered = qop is None or "auth" in {word.strip().lower() for word in qop.split(",")}
     return offered and _algorithm(challenge) in _ALGORITHMS and {"realm", "nonce"} <= challenge.parameters.keys()
 

@@ -58,9 +58,13 @@ def text(body: bytes) -> str:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object. Raises ProtocolViolation; nesting and digits are bounded by the parser."""
+    """The body as a JSON object, all of its text fit for UTF-8 (RFC 8259 8.2 has escapes that are not). Raises
+    ProtocolViolation; nesting and digits are bounded by the parser."""
+    document = text(body)
     try:
-        value = json.loads(text(body))
+        value = json.loads(document)
+        if "\\u" in document:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ProtocolViolation("The device's answer is not valid JSON, or nested without reason.") from error
     if not isinstance(value, dict):

@@ -202,13 +202,14 @@ def _entries(data: Any) -> tuple[Entry, ...]:
 
 
 def _keystores(data: Any) -> tuple[Keystore, ...]:
-    return tuple(
-        Keystore(
-            id=clean(str(_member(item, "id"))),
-            key_types=tuple(clean(str(name)) for name in item.get("key_types") or ()),
-        )
-        for item in _list(data)
-    )
+    return tuple(Keystore(clean(str(_member(item, "id"))), _key_types(item.get("key_types"))) for item in _list(data))
+
+
+def _key_types(data: Any) -> tuple[str, ...]:
+    """Not every firmware tells them (device-api 9.1)."""
+    if data is not None and not isinstance(data, list):
+        raise wire.violation("a list of key types")
+    return tuple(clean(str(name)) for name in data or ())
 
 
 def _default_keystore(data: Any) -> str | None:

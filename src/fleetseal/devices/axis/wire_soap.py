@@ -265,7 +265,7 @@ def _date(element: Element) -> datetime:
     try:
         year, month, day, hour, minute, second = (int(_text(_one(element, f"tt:{part}"))) for part in parts)
         return datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 - the caller knows the zone
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise wire.violation("a date") from error
 
 
