@@ -74,6 +74,11 @@ async def test_a_user_name_needs_a_password(api: httpx.AsyncClient) -> None:
     assert (await api.get("/devices")).json() == []
 
 
+async def test_devices_that_are_not_verified_are_counted(api: httpx.AsyncClient) -> None:
+    answer = (await api.get("/devices/unverified")).json()
+    assert (answer["unverified"], answer["devices"]) == (0, 0)
+
+
 async def test_nothing_to_do_is_said(api: httpx.AsyncClient) -> None:
     assert (await api.get("/tasks")).json() == []
     assert (await api.get("/tasks/suspended")).json() == []

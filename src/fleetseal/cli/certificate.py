@@ -6,12 +6,12 @@ from cyclopts import Parameter
 
 from fleetseal.cli import ask, follow, output
 from fleetseal.cli.client import Client, connected, tell_suspended
-from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Devices, Flag, noun
+from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Devices, Flag, chosen, noun
 
 app = noun("certificate", "Certificates on devices: list and delete them.")
 
 
-@app.command(name="list")
+@app.command(name="list", usage=chosen("certificate list"))
 async def list_(*devices: Devices, common: Common = NO_OPTIONS) -> int:
     """List every certificate and CA entry on devices, as they show them now: use, source and expiry.
 

@@ -52,6 +52,13 @@ SecretFile = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
 Flag = Annotated[bool, Parameter(negative="")]
 
 Devices = Annotated[str, Parameter(name="DEVICE", help="MAC or serial, address, host name, or id.")]
+
+
+def chosen(command: str) -> str:
+    """The usage line of a command for devices that are named, or chosen by options."""
+    return f"Usage: fleetseal {command} [OPTIONS] [DEVICE...]"
+
+
 Everything = Annotated[Flag, Parameter(name="--all", help="Every device of the inventory.")]
 Filters = Annotated[
     Names,

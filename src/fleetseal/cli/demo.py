@@ -168,29 +168,36 @@ async def _server(data: Path) -> AsyncIterator[None]:
     from fleetseal import app
 
     asked: list[Callable[[], None]] = []
-    serving = asyncio.ensure_future(app.serve(data, asked.append))  # noqa: TID251 - held and awaited here
-    try:
-        while await app.running_server(data) is None:
-            if serving.done():
-                await serving
-            await SystemClock().sleep(0.05)
-        yield
-    finally:
-        for stop in asked:
-            stop()
-        await serving
+    async with _running(app.serve(data, asked.append)) as serving:
+        try:
+            while await app.running_server(data) is None:
+                if serving.done():
+                    await serving
+                await SystemClock().sleep(0.05)
+            yield
+        finally:
+            for stop in asked:
+                stop()
+            await serving
 
 
 @asynccontextmanager
 async def _beside(work: Callable[[Callable[[Any], None]], Awaitable[None]]) -> AsyncIterator[Any]:
     """`work` runs inside the block, once it has called what it was given; that is what the block gets."""
     started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    running = asyncio.ensure_future(work(started.set_result))  # noqa: TID251 - held and awaited here
-    try:
+    async with _running(work(started.set_result)) as running:
         await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             await running
         yield await started
+
+
+@asynccontextmanager
+async def _running(work: Awaitable[None]) -> AsyncIterator[asyncio.Future[None]]:
+    """It runs inside the block, and is cancelled at its end."""
+    running = asyncio.ensure_future(work)  # noqa: TID251 - held and awaited here
+    try:
+        yield running
     finally:
         running.cancel()
         await asyncio.wait({running})

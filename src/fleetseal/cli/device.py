@@ -18,6 +18,7 @@ from fleetseal.cli.common import (
     Flag,
     Names,
     SecretFile,
+    chosen,
     noun,
     selection,
 )
@@ -81,7 +82,7 @@ async def add(
     return FAILED if any(one["result"] == "failed" for one in results) else DONE
 
 
-app.command(setup)
+app.command(setup, usage="Usage: fleetseal device setup --username STR [OPTIONS] DEVICE...")
 app.command(sheet.import_, name="import")
 app.command(sheet.export)
 
@@ -98,12 +99,18 @@ async def list_(*, filters: Filters = (), sort: str | None = None, common: Commo
     query = {"filter": list(filters)} | ({} if sort is None else {"sort": [sort]})
     async with connected(common.directory) as client:
         devices = await client.get("devices", query=query)
+        debt = await client.get("devices/unverified")
         await tell_suspended(client)
     if common.json:
         output.as_json(devices)
     else:
         _table(devices)
+        if debt["unverified"]:
+            output.say(f"{debt['message']} {_WAYS_OUT}")
     return DONE
+
+
+_WAYS_OUT = "To verify a device: fleetseal https enable, or fleetseal device trust."
 
 
 @app.command
@@ -153,7 +160,7 @@ async def show(device: str, /, *, common: Common = NO_OPTIONS) -> int:
     return DONE
 
 
-@app.command
+@app.command(usage=chosen("device refresh"))
 async def refresh(
     *devices: Devices, everything: Everything = False, filters: Filters = (), common: Common = NO_OPTIONS
 ) -> int:
@@ -166,7 +173,7 @@ async def refresh(
     return await follow.task(common, lambda client: follow.start(client, body))
 
 
-@app.command(name="set")
+@app.command(name="set", usage=chosen("device set"))
 async def set_(
     *devices: Devices,
     filters: Filters = (),
@@ -226,7 +233,7 @@ async def set_(
     return DONE
 
 
-@app.command
+@app.command(usage=chosen("device trust"))
 async def trust(
     *devices: Devices,
     filters: Filters = (),
@@ -265,7 +272,7 @@ async def trust(
     return DONE if len(rows) == len(shown) else FAILED
 
 
-@app.command
+@app.command(usage=chosen("device clock"))
 async def clock(
     *devices: Devices,
     filters: Filters = (),
@@ -291,7 +298,7 @@ async def clock(
     return FAILED if any(one["result"] == "failed" for one in clocks) else DONE
 
 
-@app.command
+@app.command(usage="Usage: fleetseal device remove [OPTIONS] DEVICE...")
 async def remove(*devices: Devices, yes: Flag = False, common: Common = NO_OPTIONS) -> int:
     """Forget devices. The devices themselves are not changed; what was issued to them stays on record.
 

@@ -14,6 +14,7 @@ from fleetseal.cli.common import (
     Filters,
     Flag,
     SecretFile,
+    chosen,
     noun,
     selection,
 )
@@ -27,7 +28,7 @@ _CLOSES = (
 )
 
 
-@app.command
+@app.command(usage=chosen("https enable"))
 async def enable(
     *devices: Devices,
     everything: Everything = False,
@@ -82,7 +83,7 @@ async def enable(
     return await (follow.task(common, begin) if wait else _leave(common, begin))
 
 
-@app.command
+@app.command(usage=chosen("https disable"))
 async def disable(
     *devices: Devices,
     filters: Filters = (),

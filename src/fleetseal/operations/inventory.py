@@ -12,7 +12,8 @@ from fleetseal.operations import adding, listing
 from fleetseal.operations.adding import Ports, check_label, check_port, dialled, typed_name
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
-from fleetseal.operations.settings import in_force
+from fleetseal.operations.settings import current, in_force
+from fleetseal.operations.states import depends_on_first_contact
 from fleetseal.store import alarms, audit, inventory
 from fleetseal.store.database import Transaction
 
@@ -30,6 +31,22 @@ async def list_(services: Services, *, filters: Sequence[str] = (), sort: str | 
         rows = [context.row(device) for device in await inventory.every(tx)]
     rows = [row for row in rows if matches(row)]
     return rows if sort is None else listing.sort_rows(rows, sort)
+
+
+async def unverified(services: Services) -> Row:
+    """`{"unverified","devices","message"}`: how many devices only "ignore certificate validation" lets us log in to, of
+    how many, and that as a sentence (IDN-DEBT-VISIBLE)."""
+    async with services.database.reading() as tx:
+        devices = await inventory.every(tx)
+        allowed = (await current(services, tx)).security_ignore_certificate_validation
+    count = sum(map(depends_on_first_contact, devices))
+    many = f"{count} of {len(devices)} devices {'is' if count == 1 else 'are'} not verified"
+    message = (
+        f"{many}, only known from first contact: security.ignore-certificate-validation is on, and allows it."
+        if allowed
+        else f"{many}, and nothing is sent to log in: security.ignore-certificate-validation is off."
+    )
+    return {"unverified": count, "devices": len(devices), "message": message}
 
 
 async def show(services: Services, reference: str) -> Row:

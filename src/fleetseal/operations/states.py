@@ -94,7 +94,7 @@ def _credentials(device: Device) -> list[Status]:
 def _trust(device: Device, settings: Settings) -> list[Status]:
     if device.trust_problem is not None:
         return [Status("Certificate not trusted", device.trust_problem)]
-    if settings.security_ignore_certificate_validation or not _depends_on_first_contact(device):
+    if settings.security_ignore_certificate_validation or not depends_on_first_contact(device):
         return []
     reason = (
         "It was accepted on first contact only, and security.ignore-certificate-validation is off. "
@@ -103,7 +103,7 @@ def _trust(device: Device, settings: Settings) -> list[Status]:
     return [Status("Certificate not trusted", reason)]
 
 
-def _depends_on_first_contact(device: Device) -> bool:
+def depends_on_first_contact(device: Device) -> bool:
     """Nothing but "ignore certificate validation" lets us send this device a login (IDN-DEBT-VISIBLE)."""
     plain = device.trust_level is TrustLevel.PLAINTEXT and not device.plain_accepted
     return plain or device.trust_level is TrustLevel.FIRST_USE

@@ -34,6 +34,11 @@ async def list_devices(
     return await inventory.list_(backend.services, filters=filters or (), sort=sort)
 
 
+@router.get("/unverified", summary="How many devices are believed from first contact only")
+async def count_unverified(backend: Asked) -> dict[str, Any]:
+    return await inventory.unverified(backend.services)
+
+
 @router.get("/{reference}", summary="One device, with every status that holds and its reason")
 async def show_device(backend: Asked, reference: str) -> dict[str, Any]:
     return await inventory.show(backend.services, reference)
