@@ -147,12 +147,15 @@ async def test_a_wrong_password_is_tried_once_and_never_again_until_it_changes(h
 
 
 @asynccontextmanager
-async def stranger(port: int = 0) -> AsyncIterator[int]:
+async def stranger(
+    port: int = 0, answers: bytes = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
+) -> AsyncIterator[int]:
     """A web server that is no device; its port."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if b"\r\n\r\n" in await reader.read(10_000):
-            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            head, _, body = answers.partition(b"\r\n\r\n")
+            writer.write(head.rstrip() + b"\r\nConnection: close\r\n\r\n" + body)
             await writer.drain()
         writer.close()
 
@@ -169,6 +172,15 @@ async def test_what_is_no_device_gets_no_row(here: Site) -> None:
     assert "is not an Axis device" in results[0]["message"]
     assert "answers neither HTTPS nor HTTP" in results[1]["message"]
     assert await listed(here) == []
+
+
+@pytest.mark.parametrize("body", [b"hello", b"", b"<html>hello</html>", b" \n"])
+async def test_who_answers_everything_is_no_device_either(here: Site, body: bytes) -> None:
+    answers = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with stranger(answers=answers + body) as port:
+        (result,) = await add(here, f"127.0.0.1:{port}", login=WRONG)
+    assert (result["result"], await listed(here)) == ("failed", [])
+    assert "is not an Axis device" in result["message"]
 
 
 async def test_something_else_at_the_address_does_not_change_what_the_device_is(here: Site) -> None:
@@ -274,6 +286,24 @@ async def test_a_factory_certificate_is_enough_when_validation_is_not_ignored(he
     device = await here.fleet.add("12.11")
     await here.add(device)
     assert await status(here, device) == ["OK"]
+
+
+async def test_devices_that_are_not_verified_are_counted(here: Site) -> None:
+    async def counted() -> tuple[int, int]:
+        shown = await inventory.unverified(here.services)
+        assert str(shown["unverified"]) in shown["message"]
+        return shown["unverified"], shown["devices"]
+
+    kept, factory = await here.fleet.add("9.10"), await here.fleet.add("12.11")
+    assert await counted() == (0, 0)
+    await here.add(kept)
+    await here.add(factory)
+    assert await counted() == (1, 2)
+    await here.set("security.ignore-certificate-validation", "false")
+    assert await counted() == (1, 2)
+    served = hashlib.sha256((await here.device(kept)).served_der or b"").hexdigest()
+    await trust.accept(here.services, actor="test", accepted={await here.id_of(kept): served})
+    assert await counted() == (0, 2)
 
 
 @pytest.mark.parametrize("profile", ["6.50", "9.10"])

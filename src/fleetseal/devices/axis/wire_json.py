@@ -73,7 +73,7 @@ def _ask(
 
 def _data(answer: Answer, act: str) -> dict[str, Any]:
     wire.refuse_status(answer, 200)
-    if answer.body[:1] == b"<":
+    if answer.body.lstrip()[:1] not in (b"{", b"["):  # a web page, or a stranger's text
         raise wire.not_supported("JSON")
     envelope = wire.json_object(answer.body)
     error = envelope.get("error")
