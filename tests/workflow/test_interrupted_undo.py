@@ -35,6 +35,31 @@ async def causes(here: Site) -> list[str]:
 
 
 @BOTH
+@pytest.mark.parametrize("used", [False, True])
+async def test_what_a_job_had_to_leave_is_tidied_by_the_next(tmp_path: Path, profile: str, used: bool) -> None:
+    """A key with the device's own certificate, known by its recorded alias; not while another service uses it."""
+    async with camera_at(tmp_path, profile) as (here, camera):
+        before = camera.aliases
+
+        def change_password() -> None:
+            camera.device.users[camera.username] = "changed by somebody"
+
+        outcome = (await watched(here, when("request:acted", change_password)).enable(camera))[0]
+        assert "Not put back" in outcome["description"], outcome
+        (left,) = set(camera.aliases) - set(before)
+        camera.device.users[camera.username] = camera.password
+        if used:
+            camera.device.cert_sets["EAPTLS_WIRED"] = (left,)
+        async with here.services.database.transaction() as tx:
+            await rows.change(tx, await here.id_of(camera), password_refused_version=None)
+        assert (await enable(here, camera))["status"] == "Finished"
+        assert set(camera.aliases) - set(before) == {camera.web.bound} | ({left} if used else set())
+        camera.device.cert_sets["EAPTLS_WIRED"] = ()
+        assert (await here.enable(camera, renew=True))[0]["status"] == "Finished"
+        assert set(camera.aliases) - set(before) == {camera.web.bound}
+
+
+@BOTH
 async def test_a_login_refused_in_the_middle_is_sent_once(tmp_path: Path, profile: str) -> None:
     """JOB-RETRY-CLASS: not again by the undos, and never in clear because it was refused over TLS."""
     async with camera_at(tmp_path, profile) as (here, camera):

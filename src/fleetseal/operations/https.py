@@ -220,18 +220,23 @@ async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> bo
 
 
 async def _superseded(work: Work, plan: Go, enrolled: Enrolled) -> list[Alias]:
-    """Entries on the device that we made and that nothing uses (DEV-OWN-ONLY): recorded alias and content."""
+    """Entries on the device that we made and that nothing uses (DEV-OWN-ONLY): recorded alias and content, or an alias
+    that an earlier job made and could not remove (DEV-NO-LEFTOVERS)."""
     async with work.services.database.reading() as tx:
         ours = {(record.alias, record.der) for record in await issuing.lineage(tx, work.device.id)}
+        left = {undo["alias"] for undo in await tasks.left_on(tx, work.device.id) if undo["verb"] == "remove-alias"}
     async with work.connection() as connection:
         entries = await connection.driver.certificates()
-    temporary = enrolment.temporary_alias(plan) if work.run.step("temporary-certificate") else None
+        if left & {entry.alias for entry in entries}:
+            left -= (await connection.driver.uses()).keys()
+    if work.run.step("temporary-certificate"):
+        left.add(enrolment.temporary_alias(plan))
     return [
         entry.alias
         for entry in entries
         if entry.alias != enrolled.alias
         and not entry.in_use
-        and ((entry.alias, entry.der) in ours or entry.alias == temporary)
+        and ((entry.alias, entry.der) in ours or entry.alias in left)
     ]
 
 

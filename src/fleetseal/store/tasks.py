@@ -164,6 +164,13 @@ async def steps_of_task(tx: Transaction, task_id: TaskId) -> dict[JobId, tuple[S
     return {job_id: tuple(steps) for job_id, steps in found.items()}
 
 
+async def left_on(tx: Transaction, device_id: DeviceId) -> list[dict[str, Any]]:
+    """The recorded undos that ended jobs could not carry out on this device."""
+    of_device = (job.c.device_id == device_id) & ~job.c.active & (job_step.c.state != "undone")
+    rows = await tx.scalars(select(job_step.c.undo).join(job, job.c.id == job_step.c.job_id).where(of_device))
+    return [undo for undo in rows if undo is not None]
+
+
 async def release(tx: Transaction, job_ids: Sequence[JobId]) -> None:
     """These jobs' wave has begun."""
     await tx.execute(update(job).where(job.c.id.in_(job_ids)).values(released=True))
