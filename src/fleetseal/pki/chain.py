@@ -26,6 +26,7 @@ ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 """What the library raises for a damaged certificate, at its loading or when a field is first asked for."""
+_UNVERIFIED = (verification.VerificationError, *_UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def verify_server(
         with _tolerant():
             verifier = _policy(anchors, at).build_server_verifier(subject)
             chain = verifier.verify(load(leaf), [load(der) for der in intermediates])
-    except (verification.VerificationError, ValueError) as error:
+    except _UNVERIFIED as error:
         raise TrustFailure(f"The certificate does not verify for {wanted.text}: {clean(str(error))}.") from error
     return _ders(chain)
 
@@ -137,7 +138,7 @@ def verify_client(
         with _tolerant():
             verifier = _policy(anchors, at).build_client_verifier()
             return _ders(verifier.verify(load(leaf), [load(der) for der in intermediates]).chain)
-    except (verification.VerificationError, ValueError) as error:
+    except _UNVERIFIED as error:
         raise TrustFailure(f"The certificate does not verify: {clean(str(error))}.") from error
 
 
@@ -155,7 +156,7 @@ def verify_authority(
     try:
         with _tolerant():
             verified = policy.build_client_verifier().verify(load(authority), [load(der) for der in above])
-    except (verification.VerificationError, ValueError) as error:
+    except _UNVERIFIED as error:
         raise TrustFailure(f"The CA certificate does not verify: {clean(str(error))}.") from error
     return _ders(verified.chain)
 
