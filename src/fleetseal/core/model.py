@@ -167,12 +167,16 @@ class Anchored:
     Accepted: a leaf whose SHA-256 is in `leaves`, or whose key (SHA-256 of SubjectPublicKeyInfo) is in `keys`,
     also when expired or named otherwise; else, only while both are empty, a chain to `anchors` (with
     `intermediates` at hand), the dialled name or address, and the serial of the device at login.
+
+    `adopted`, one of the `leaves`: a certificate of another issuer, which was proved to chain to an anchor when it was
+    put into service here.
     """
 
     anchors: tuple[bytes, ...]  # DER
     intermediates: tuple[bytes, ...] = ()  # DER
     leaves: frozenset[bytes] = frozenset()
     keys: frozenset[bytes] = frozenset()
+    adopted: bytes | None = None
 
 
 PeerTrust = Plaintext | FirstUse | Pinned | Factory | Anchored
@@ -277,6 +281,7 @@ class Served:
 class TaskAction(StrEnum):
     ENABLE_HTTPS = "Enable HTTPS"
     DISABLE_HTTPS = "Disable HTTPS"
+    INSTALL_CERTIFICATE = "Install certificate"
     DELETE_CERTIFICATE = "Delete certificate"
     REFRESH = "Refresh"
 

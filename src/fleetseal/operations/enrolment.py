@@ -5,31 +5,26 @@ the manager, over TLS only. Seen by reading back, never by a transient error.
 """
 
 import asyncio
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
-from fleetseal.core.errors import DeviceError, FleetsealError, IssuanceRefused, NotSupported, Rejected, TrustFailure
+from fleetseal.core.errors import FleetsealError, IssuanceRefused, NotSupported, Rejected
 from fleetseal.core.model import (
     Alias,
     CertificateRequest,
     Chain,
-    ConnectionPolicy,
     IssuanceId,
     KeyOrigin,
     KeyPair,
     KeyType,
-    PeerTrust,
-    Pinned,
 )
 from fleetseal.devices.driver import Connection
 from fleetseal.operations import issuing
-from fleetseal.operations.plan import Go, with_policy
-from fleetseal.operations.work import Work, execute_undo, remove_alias, restore_https, switch_https
+from fleetseal.operations.delivery import encrypted_trust, install_authorities, send_key_pair
+from fleetseal.operations.plan import Go
+from fleetseal.operations.work import Work, execute_undo, remove_alias, store_is_full
 from fleetseal.pki import csr, keys
 from fleetseal.store.database import Transaction
-
-_STORE_FULL = ("MaxNumberOfCertificates", "MaxCertificates")  # device-api 7.7, 8.6: another key would not fit either
 
 
 @dataclass(frozen=True)
@@ -157,24 +152,7 @@ async def _install_authorities(work: Work, plan: Go) -> None:
     """Our CA certificates are on the device: since AXIS OS 10.10 it builds the chain that it sends from them."""
     async with work.services.database.reading() as tx:
         wanted = await issuing.authority_certificates(tx, plan.authority)
-    for der in wanted:
-        alias = Alias(f"fleetseal-ca-{hashlib.sha256(der).hexdigest()[:12]}")
-
-        async def look(der: bytes = der) -> bool | None:
-            async with work.connection() as connection:
-                return any(entry.der == der for entry in await connection.driver.authorities()) or None
-
-        async def act(alias: Alias = alias, der: bytes = der) -> None:
-            async with work.connection() as connection:
-                await connection.driver.install_authority(alias, der)
-
-        await work.run.device(
-            f"authority-{alias[-12:]}",
-            look=look,
-            act=act,
-            undo=remove_alias(alias),
-            detail=f"CA certificate {alias} is in the device's store.",
-        )
+    await install_authorities(work, wanted)
 
 
 def _may_fall_back(work: Work, error: FleetsealError) -> bool:
@@ -182,8 +160,7 @@ def _may_fall_back(work: Work, error: FleetsealError) -> bool:
         return False
     if isinstance(error, IssuanceRefused):
         return error.rule.startswith("key-")  # the rules of keys.judge: the device made a weak key
-    words = f"{error.vendor_code} {error.vendor_text}" if isinstance(error, Rejected) else ""
-    return not any(full in words for full in _STORE_FULL)
+    return not (isinstance(error, Rejected) and store_is_full(error))  # another key would not fit either
 
 
 async def _record_fallback(work: Work, error: FleetsealError) -> None:
@@ -200,7 +177,7 @@ async def _with_manager_key(work: Work, plan: Go) -> Enrolled:
     """Own intent; entry of the first try removed; over TLS only, never over plain HTTP."""
     await work.run.undo("request", partial(execute_undo, work))
     alias = _alias(plan, KeyOrigin.MANAGER)
-    trust = await _encrypted_trust(work, plan)
+    trust = await encrypted_trust(work, plan.alias, plan.key, plan.switch)
 
     async def look() -> Enrolled | None:
         async with work.services.database.reading() as tx:
@@ -218,10 +195,7 @@ async def _with_manager_key(work: Work, plan: Go) -> Enrolled:
         async with work.run.transaction() as tx:
             chain = await issuing.issue(work.services, tx, IssuanceId(reserved["issuance"]))
         bundle = KeyPair(chain, keys.to_pkcs8(key))
-        async with work.connector.open(
-            work.device.endpoint, trust, work.login, serial=work.device.serial
-        ) as connection:
-            await connection.driver.install_key_pair(alias, bundle)
+        await send_key_pair(work, trust, alias, bundle)
 
     return await work.run.device(
         "manager-key",
@@ -230,59 +204,3 @@ async def _with_manager_key(work: Work, plan: Go) -> Enrolled:
         undo=remove_alias(alias),
         detail="A key made here and its certificate are in the device's store, sent over TLS.",
     )
-
-
-async def _encrypted_trust(work: Work, plan: Go) -> PeerTrust:
-    """How the device is reached over TLS now; a self-signed certificate made on it serves if it has no other."""
-    async with work.connection() as connection:
-        if connection.encrypted:
-            return await work.trust()
-        https = await connection.driver.https()
-        bound = {entry.alias: entry.der for entry in await connection.driver.certificates()}.get(
-            https.alias or Alias("")
-        )
-    if not https.tls or https.policy is ConnectionPolicy.HTTP or bound is None:
-        bound = await _serve_temporarily(work, plan)
-    return Pinned(hashlib.sha256(bound).digest(), accepted=False)
-
-
-def temporary_alias(plan: Go) -> Alias:
-    return Alias(f"{plan.alias}-t")
-
-
-async def _serve_temporarily(work: Work, plan: Go) -> bytes:
-    """The device serves HTTPS with a self-signed certificate that it made; returns that certificate."""
-    alias = temporary_alias(plan)
-
-    async def find() -> bytes | None:
-        async with work.connection() as connection:
-            return next((e.der for e in await connection.driver.certificates() if e.alias == alias), None)
-
-    async def create() -> None:
-        async with work.connection() as connection:
-            await connection.driver.create_self_signed(alias, plan.key)
-
-    der = await work.run.device(
-        "temporary-certificate",
-        look=find,
-        act=create,
-        undo=remove_alias(alias),
-        detail="The device made a self-signed certificate, so that a key can be sent to it over TLS.",
-    )
-    target = replace(with_policy(plan.previous, ConnectionPolicy.HTTP_AND_HTTPS), tls=True, alias=alias)
-    await switch_https(
-        work,
-        "temporary-bind",
-        target,
-        undo=restore_https(plan.previous, dead=plan.dead_before),
-        detail="HTTPS serves the temporary certificate.",
-    )
-    try:
-        served = await work.patiently(
-            lambda: work.connector.served(work.device.endpoint), seconds=work.settings.https_verify_seconds
-        )
-    except DeviceError as error:
-        raise NotSupported(f"No key can be sent: HTTPS does not work on this device. {error.message}") from error
-    if served.leaf != der:
-        raise TrustFailure("No key was sent: HTTPS does not show the certificate that the device made for it.")
-    return der

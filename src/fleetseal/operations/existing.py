@@ -1,78 +1,77 @@
-"""Enable HTTPS without a CA: the one usable entry that is on the device already serves it."""
+"""HTTPS with a certificate that this site did not issue: it serves, is proved from outside, and is recorded."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-from fleetseal.core.model import CertificateSource, ConnectionPolicy, JobStatus, TrustLevel
+from fleetseal.core.model import CertificateSource, ConnectionPolicy, JobStatus
 from fleetseal.core.text import clean
+from fleetseal.operations import issuing
 from fleetseal.operations.plan import Bind
+from fleetseal.operations.settling import chain_sent, serving, settle
 from fleetseal.operations.switch import Target, carry_through
-from fleetseal.operations.trust import anchored, trust_columns
+from fleetseal.operations.trust import anchored, in_lineage, trust_served
 from fleetseal.operations.work import Ended, Work
-from fleetseal.store import alarms, audit, inventory
+from fleetseal.store import inventory
 from fleetseal.store.database import Transaction
 
 
 async def bind(work: Work, plan: Bind) -> None:
-    """One run: until the job has ended (raises Ended) or waits for its second look. Nothing is installed or removed.
-
-    No CA is known here that vouches for the entry: what is proved is that exactly this certificate is served, its key,
-    and a login.
-    """
-
-    async def target() -> Target:
-        return Target(plan.alias, plan.leaf, anchors=None, intermediates=(), name=work.device.address)
-
-    if not await carry_through(work, plan.switch, place=target, again=target, record=partial(_record, work, plan)):
+    """One run of "Enable HTTPS" without a CA: until the job has ended (raises Ended) or waits for its second look.
+    Nothing is installed or removed."""
+    if not await serve(work, plan, place=partial(target_of, work, plan), action="https enable"):
         return
-    closed = " Plain HTTP is closed." if plan.switch.policy is ConnectionPolicy.HTTPS else ""
     await work.run.end(
         JobStatus.FINISHED,
-        f"HTTPS works with {clean(plan.alias)}, which was on the device.{closed} "
-        "There is no CA here: its issuer was not verified, and nothing here renews it.",
+        f"HTTPS works with {clean(plan.alias)}, which was on the device.{closed(plan)} There is no CA here: "
+        f"{'it was verified by a CA that is trusted here' if plan.name else 'its issuer was not verified'}, "
+        "and nothing here renews it.",
     )
     raise Ended
 
 
-async def _record(work: Work, plan: Bind, target: Target, tx: Transaction) -> bool:
-    """The device is trusted by this certificate from now on: a person's choice only if its identity was proved when
-    the entry was read, else as on first contact."""
-    now = work.services.clock.now()
-    own, pin = await anchored(tx, work.device), hashlib.sha256(target.leaf).digest()
-    level = TrustLevel.PINNED if plan.proved else TrustLevel.FIRST_USE
-    ours = pin in own.leaves
-    pinned = {"trust_level": level, "trust_pin": pin, "ever_anchored": False, "trust_problem": None}
-    await inventory.change(
-        tx,
-        work.device.id,
-        **(trust_columns(own, None) if ours else pinned),
-        identity_problem=None,
-        last_change=None,
-        plain_accepted=False,
-        reachable=True,
-        unreachable_reason="",
-        tls=True,
-        policy=plan.switch.policy,
-        bound_alias=target.alias,
-        served_der=target.leaf,
-        served_source=CertificateSource.OURS if ours else CertificateSource.OTHER,
-        chain_sent=bool((work.run.recorded("verify-again") or {}).get("chain_sent")),
-        last_seen=now,
+async def serve(work: Work, plan: Bind, *, place: Callable[[], Awaitable[Target]], action: str) -> bool:
+    """As `carry_through`, recorded under `action`."""
+    return await carry_through(
+        work,
+        plan.switch,
+        place=place,
+        again=partial(target_of, work, plan),
+        record=partial(_record, work, plan, action),
     )
-    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.device.label)
-    await audit.record(
+
+
+async def target_of(work: Work, plan: Bind) -> Target:
+    """What is proved: chain and name where a CA known here vouches for it; always exactly this certificate, its key,
+    and a login."""
+    if plan.name is None:
+        return Target(plan.alias, plan.leaf, anchors=None, intermediates=(), name=work.device.address)
+    async with work.services.database.reading() as tx:
+        anchors, intermediates = await issuing.anchors(tx), await issuing.intermediates(tx)
+    return Target(plan.alias, plan.leaf, anchors, (*intermediates, *plan.above), plan.name)
+
+
+def closed(plan: Bind) -> str:
+    return " Plain HTTP is closed." if plan.switch.policy is ConnectionPolicy.HTTPS else ""
+
+
+async def _record(work: Work, plan: Bind, action: str, target: Target, tx: Transaction) -> bool:
+    device = await inventory.get(tx, work.device.id)
+    own = await anchored(tx, device)
+    trust = trust_served(device, own, target.leaf, name=plan.name, proved=plan.proved, sent=chain_sent(work))
+    ours = in_lineage(target.leaf, own)
+    await settle(
+        work,
         tx,
-        now=now,
-        actor=work.actor,
-        action="https enable",
-        object=work.device.label,
+        action=action,
+        columns=serving(work, target, plan.switch.policy, CertificateSource.OURS if ours else CertificateSource.OTHER)
+        | {"plain_accepted": False}
+        | trust,
         detail={
-            "task": work.run.job.task_id,
             "alias": target.alias,
             "policy": plan.switch.policy,
-            "accepted": pin.hex(),
-            "before": work.device.trust_level,
+            "accepted": hashlib.sha256(target.leaf).hexdigest(),
+            "before": device.trust_level,
         },
     )
-    await work.run.confirm(tx)
     return True

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from fleetseal.core.model import (
-    Alias,
     CertificateSource,
     ConnectionPolicy,
     EnableWish,
@@ -17,12 +16,13 @@ from fleetseal.core.model import (
     KeyOrigin,
     TrustLevel,
 )
-from fleetseal.operations import enrolment, existing, issuing, observe
+from fleetseal.operations import delivery, enrolment, existing, issuing, observe
 from fleetseal.operations.enrolment import Enrolled
 from fleetseal.operations.plan import Bind, Go, Refused, Skipped, Unchanged, https_from_json, with_policy
+from fleetseal.operations.settling import chain_sent, clean_up, serving, settle
 from fleetseal.operations.switch import Target, carry_through, constant, open_http, patience, prove_way_back
-from fleetseal.operations.work import Ended, Work, holds, restore_https, same_https
-from fleetseal.store import alarms, audit, inventory, tasks
+from fleetseal.operations.work import Ended, Work, restore_https, same_https
+from fleetseal.store import tasks
 from fleetseal.store.database import Transaction
 
 
@@ -41,12 +41,7 @@ async def enable(work: Work) -> None:
     ):
         return
     enrolled = await enrolment.current(work, plan)
-    await work.run.device(
-        "cleanup",
-        look=partial(_nothing_superseded, work, plan, enrolled),
-        act=partial(_remove_superseded, work, plan, enrolled),
-        detail="No unused certificate of ours is left on the device.",
-    )
+    await clean_up(work, enrolled.alias, delivery.temporary_alias(plan.alias))
     await work.run.end(JobStatus.FINISHED, await _success(work, plan, enrolled))
     raise Ended
 
@@ -148,107 +143,45 @@ async def _target(work: Work, plan: Go, enrolled: Enrolled) -> Target:
 # ---------------------------------------------------------------- record
 
 
-async def _record(work: Work, plan: Go, _: Target, tx: Transaction) -> dict[str, Any]:
+async def _record(work: Work, plan: Go, target: Target, tx: Transaction) -> dict[str, Any]:
     """Trust, lineage, binding, alarms and audit in one transaction; from here on nothing is undone."""
     now = work.services.clock.now()
     enrolled = await enrolment.recorded(work, plan, tx)
     await issuing.mark_installed(tx, enrolled.issuance, now)
-    chain_sent = bool((work.run.recorded("verify-again") or {}).get("chain_sent"))
-    await inventory.change(
-        tx,
-        work.device.id,
-        trust_level=TrustLevel.ANCHORED,
-        trust_pin=None,
-        ever_anchored=True,
-        identity_problem=None,
-        last_change=None,
-        trust_problem=None,
-        reachable=True,
-        unreachable_reason="",
-        tls=True,
-        policy=plan.policy,
-        bound_alias=enrolled.alias,
-        served_der=enrolled.chain.leaf,
-        served_source=CertificateSource.OURS,
-        chain_sent=chain_sent,
-        last_seen=now,
-    )
     if plan.issue:
         reason = enrolment.fallback_reason(work) or ""
         await tasks.learn(tx, work.device, key_origin=enrolled.origin, reason=reason, now=now)
-    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.device.label)
-    await audit.record(
+    await settle(
+        work,
         tx,
-        now=now,
-        actor=work.actor,
         action="https enable",
-        object=work.device.label,
-        detail={"task": work.run.job.task_id, "alias": enrolled.alias, "policy": plan.policy},
+        columns=serving(work, target, plan.policy, CertificateSource.OURS)
+        | {"trust_level": TrustLevel.ANCHORED, "trust_pin": None, "ever_anchored": True},
+        detail={"alias": target.alias, "policy": plan.policy},
     )
-    await work.run.confirm(tx)
-    return {"chain_sent": chain_sent}
+    return {"chain_sent": chain_sent(work)}
 
 
 async def _record_disabled(work: Work, state: HttpsState, tx: Transaction) -> bool:
     """A person lowered the trust: plain HTTP it is, until HTTPS is enabled again."""
-    now = work.services.clock.now()
-    await inventory.change(
+    await settle(
+        work,
         tx,
-        work.device.id,
-        trust_level=TrustLevel.PLAINTEXT,
-        trust_pin=None,
-        ever_anchored=False,
-        plain_accepted=True,
-        tls=state.tls,
-        policy=ConnectionPolicy.HTTP,
-        served_der=None,
-        served_source=None,
-        chain_sent=None,
-        last_seen=now,
-    )
-    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.device.label)
-    await audit.record(
-        tx,
-        now=now,
-        actor=work.actor,
         action="https disable",
-        object=work.device.label,
-        detail={"task": work.run.job.task_id, "trust": TrustLevel.PLAINTEXT},
+        columns={
+            "trust_level": TrustLevel.PLAINTEXT,
+            "trust_pin": None,
+            "ever_anchored": False,
+            "plain_accepted": True,
+            "tls": state.tls,
+            "policy": ConnectionPolicy.HTTP,
+            "served_der": None,
+            "served_source": None,
+            "chain_sent": None,
+        },
+        detail={"trust": TrustLevel.PLAINTEXT},
     )
-    await work.run.confirm(tx)
     return True
-
-
-async def _superseded(work: Work, plan: Go, enrolled: Enrolled) -> list[Alias]:
-    """Entries on the device that we made and that nothing uses (DEV-OWN-ONLY): recorded alias and content, or an alias
-    that an earlier job made and could not remove (DEV-NO-LEFTOVERS)."""
-    async with work.services.database.reading() as tx:
-        ours = {(record.alias, record.der) for record in await issuing.lineage(tx, work.device.id)}
-        left = {undo["alias"] for undo in await tasks.left_on(tx, work.device.id) if undo["verb"] == "remove-alias"}
-    async with work.connection() as connection:
-        entries = await connection.driver.certificates()
-        if left & {entry.alias for entry in entries}:
-            left -= (await connection.driver.uses()).keys()
-    if work.run.step("temporary-certificate"):
-        left.add(enrolment.temporary_alias(plan))
-    return [
-        entry.alias
-        for entry in entries
-        if entry.alias != enrolled.alias
-        and not entry.in_use
-        and ((entry.alias, entry.der) in ours or entry.alias in left)
-    ]
-
-
-async def _nothing_superseded(work: Work, plan: Go, enrolled: Enrolled) -> bool | None:
-    return not await _superseded(work, plan, enrolled) or None
-
-
-async def _remove_superseded(work: Work, plan: Go, enrolled: Enrolled) -> None:
-    for alias in await _superseded(work, plan, enrolled):
-        async with work.connection() as connection:
-            if await holds(connection, alias):
-                await connection.driver.remove(alias)
 
 
 async def _success(work: Work, plan: Go, enrolled: Enrolled) -> str:

@@ -1,7 +1,7 @@
 """What a plan needs, read from the device and from our records. Nothing is written."""
 
 import ipaddress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
 from fleetseal.core.config import Settings
@@ -31,7 +31,7 @@ from fleetseal.operations.naming import certificate_names
 from fleetseal.operations.plan import Bind, Current, Go, Issuing, Observed, Plan, ServedNow
 from fleetseal.operations.plan_existing import Usable, plan_existing
 from fleetseal.operations.services import Services
-from fleetseal.operations.trust import peer_trust
+from fleetseal.operations.trust import anchored, in_lineage, peer_trust, vouched_name
 from fleetseal.pki import chain
 from fleetseal.store import tasks
 from fleetseal.store.certificates import IssuanceRecord
@@ -54,19 +54,21 @@ async def plan_enable(
     NotFound when a new certificate is wished and there is no CA; Locked when it could not sign.
     """
     async with services.database.reading() as tx:
-        trust = await peer_trust(services, tx, device)
+        trust, own = await peer_trust(services, tx, device), await anchored(tx, device)
         context = await Context.read(services, tx)
         own_issuers = await issuing.own_certificates(tx)
         if wish.renew or context.authority_configured:
             await issuing.signing_record(tx)
-    seen = await _observed(connector, device, login, trust, own_issuers)
+    seen = await _observed(
+        connector, device, login, trust, own_issuers, with_authorities=not context.authority_configured
+    )
     if not context.authority_configured:
         decided = plan_existing(
             seen,
             wish,
             settings=settings,
-            usable=_usable(context, seen),
-            proved=isinstance(trust, Anchored | Factory) or (isinstance(trust, Pinned) and trust.accepted),
+            usable=_usable(context, seen, own),
+            proved=_is_proof(trust),
             now=context.now,
         )
     else:
@@ -122,18 +124,31 @@ async def _plan_issuing(
 
 
 async def _observed(
-    connector: Connector, device: Device, login: Login, trust: PeerTrust, own_issuers: tuple[bytes, ...]
+    connector: Connector,
+    device: Device,
+    login: Login,
+    trust: PeerTrust,
+    own_issuers: tuple[bytes, ...],
+    *,
+    with_authorities: bool,
 ) -> Observed:
     async with connector.open(device.endpoint, trust, login, serial=device.serial) as connection:
         facts, https = connection.facts, await connection.driver.https()
         entries = await connection.driver.certificates()
+        authorities = await connection.driver.authorities() if with_authorities else ()
         served = connection.served
     if served is None:
         served = await _served(connector, device, https)
-    return Observed(device, facts, https, entries, _served_now(device, https, entries, served, own_issuers))
+    shown = _served_now(device, https, entries, served, own_issuers)
+    return Observed(device, facts, https, entries, shown, tuple(entry.der for entry in authorities))
 
 
-def _usable(context: Context, seen: Observed) -> tuple[Usable, ...]:
+def _is_proof(trust: PeerTrust) -> bool:
+    """Whether a device that was opened by this has proved its identity."""
+    return isinstance(trust, Anchored | Factory) or (isinstance(trust, Pinned) and trust.accepted)
+
+
+def _usable(context: Context, seen: Observed, own: Anchored) -> tuple[Usable, ...]:
     """Neither factory IDs nor self-signed ones, no CA certificates, none that has expired or does not hold yet."""
     found = []
     for entry in seen.entries:
@@ -141,8 +156,17 @@ def _usable(context: Context, seen: Observed) -> tuple[Usable, ...]:
         if leaf is None or leaf.is_ca or not leaf.not_before <= context.now <= leaf.not_after:
             continue
         if context.source(entry.alias, entry.der) in (CertificateSource.OURS, CertificateSource.OTHER):
-            found.append(Usable(entry.alias, entry.der, leaf.not_before, leaf.not_after))
+            above = chain.path(entry.der, seen.authorities)[1:]
+            found.append(_judged(entry.alias, entry.der, above, seen.device, own, now=context.now))
     return tuple(found)
+
+
+def _judged(
+    alias: Alias, der: bytes, above: tuple[bytes, ...], device: Device, own: Anchored, *, now: datetime
+) -> Usable:
+    leaf = chain.describe(der)
+    name = vouched_name(device, der, above, own, at=now)
+    return Usable(alias, der, leaf.not_before, leaf.not_after, name, above, known=in_lineage(der, own))
 
 
 def _unused(name: str, entries: tuple[Installed, ...]) -> Alias:

@@ -50,6 +50,7 @@ class Observed:
     https: HttpsState
     entries: tuple[Installed, ...]
     served: ServedNow | None  # None: no TLS, or nobody is let in by it
+    authorities: tuple[bytes, ...] = ()  # CA entries of its store, where a plan looks at them
 
 
 @dataclass(frozen=True)
@@ -133,22 +134,34 @@ class Go:
 
 @dataclass(frozen=True)
 class Bind:
-    """An entry that is on the device already is to serve HTTPS, because no CA is here to issue another."""
+    """A certificate that this site did not issue is to serve HTTPS."""
 
     alias: Alias
     leaf: bytes
-    proved: bool  # it was read from a device whose identity was proved
+    proved: bool  # the device proved its identity when it was read
     switch: Switch
-    reason: str = "no CA is here, and this is the one certificate that it could serve"
+    name: str | None  # for which it chains to our anchors; None: no CA known here vouches for it
+    above: tuple[bytes, ...] = ()  # CA certificates for its chain, lowest first
+
+    @property
+    def reason(self) -> str:
+        return "no CA is here, and this is the one certificate that it could serve"
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "leaf": self.leaf.hex()}
+        return {**asdict(self), "leaf": self.leaf.hex(), "above": [der.hex() for der in self.above]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Bind":
         switch = data["switch"]
         before = {"previous": https_from_json(switch["previous"]), "policy": ConnectionPolicy(switch["policy"])}
-        return cls(Alias(data["alias"]), bytes.fromhex(data["leaf"]), data["proved"], Switch(**{**switch, **before}))
+        return cls(
+            **{
+                **data,
+                "leaf": bytes.fromhex(data["leaf"]),
+                "switch": Switch(**{**switch, **before}),
+                "above": tuple(map(bytes.fromhex, data["above"])),
+            }
+        )
 
 
 Plan = Unchanged | Skipped | Refused | Go | Bind

@@ -5,6 +5,7 @@ By itself trust only tightens. It is lowered by a person alone: `accept` here, a
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -67,17 +68,21 @@ async def peer_trust(services: Services, tx: Transaction, device: Device, sight:
 
 
 async def anchored(tx: Transaction, device: Device) -> Anchored:
-    """What proves this device by our own certificates: its lineage, and our anchors."""
+    """What proves this device: the lineage of our own certificates for it, one of another issuer that was verified when
+    it was put into service here, and our anchors."""
     lineage = [
         record
         for record in await issuing.lineage(tx, device.id)
         if record.state in _LINEAGE_STATES and record.sha256 is not None and record.mac == device.serial
     ]
+    adopted = device.trust_pin if device.trust_level is TrustLevel.ANCHORED else None
+    ours = frozenset(bytes.fromhex(record.sha256) for record in lineage if record.sha256 is not None)
     return Anchored(
         anchors=await issuing.anchors(tx),
         intermediates=await issuing.intermediates(tx),
-        leaves=frozenset(bytes.fromhex(record.sha256) for record in lineage if record.sha256 is not None),
+        leaves=ours if adopted is None else ours | {adopted},
         keys=frozenset(bytes.fromhex(record.spki_sha256) for record in lineage),
+        adopted=adopted,
     )
 
 
@@ -93,10 +98,42 @@ async def proves(services: Services, tx: Transaction, device: Device, sight: Sig
     return changes.proves(device, sight, anchored=serves_ours)
 
 
+def vouched_name(device: Device, leaf: bytes, above: tuple[bytes, ...], own: Anchored, *, at: datetime) -> str | None:
+    """The name of the device for which a stranger who has our anchors accepts `leaf`, with `above` at hand: its
+    address, else the host name that a person typed. None: no CA known here vouches for it. Pure."""
+    names = [device.address, *filter(None, [device.host_name if device.host_name_typed else None])]
+    with_chain = (*above, *own.intermediates)
+    return next((name for name in names if _chains(leaf, with_chain, own, name, at)), None)
+
+
+def trust_served(device: Device, own: Anchored, leaf: bytes, *, name: str | None, proved: bool, sent: bool) -> Row:
+    """The columns that say how a device is trusted that serves a certificate which this site did not issue, put into
+    service at a person's word.
+
+    `name`: that of `vouched_name` by which it was verified, or None; `proved`: the device had proved its identity
+    before; `sent`: it sends the chain. A verified one is kept by itself where the chain alone would not prove it at
+    the next contact. An unverified one never lowers what the device had reached.
+    """
+    pin = hashlib.sha256(leaf).digest()
+    if in_lineage(leaf, own):
+        return trust_columns(replace(own, adopted=pin if pin == own.adopted else None), None)
+    if name is not None:
+        by_chain = sent and name == device.address and not (own.leaves or own.keys)
+        return trust_columns(replace(own, adopted=None if by_chain else pin), None)
+    if device.ever_anchored:
+        return {}
+    return trust_columns(Pinned(pin, accepted=proved), None)
+
+
 def trust_columns(trust: PeerTrust, served: Served | None) -> dict[str, Any]:
     """The columns of the row after `trust`, as `peer_trust` chose it, was relied on."""
     if isinstance(trust, Anchored):
-        return {"trust_level": TrustLevel.ANCHORED, "trust_pin": None, "ever_anchored": True, "trust_problem": None}
+        return {
+            "trust_level": TrustLevel.ANCHORED,
+            "trust_pin": trust.adopted,
+            "ever_anchored": True,
+            "trust_problem": None,
+        }
     if isinstance(trust, Factory):
         return {"trust_level": TrustLevel.FACTORY, "trust_pin": None, "trust_problem": None}
     if isinstance(trust, Plaintext):
@@ -291,22 +328,22 @@ def foreseen(sight: Sight, host: str, own: Anchored, *, settings: Settings, at: 
     return TrustLevel.NONE
 
 
-def _is_anchored(host: str, served: Served, own: Anchored, at: datetime) -> bool:
-    if _in_lineage(served, own):
-        return True
-    if own.leaves or own.keys or not own.anchors:
-        return False
-    with_chain = (*served.chain[1:], *own.intermediates)
+def in_lineage(leaf: bytes, own: Anchored) -> bool:
+    """Whether `own` holds this leaf or its key."""
     try:
-        chain.verify_server(served.leaf, with_chain, anchors=own.anchors, name=host, at=at)
-    except (TrustFailure, InvalidInput):  # not ours, or an address that no certificate can name
-        return False
-    return True
-
-
-def _in_lineage(served: Served, own: Anchored) -> bool:
-    try:
-        key = bytes.fromhex(chain.describe(served.leaf).spki_sha256)
+        key = bytes.fromhex(chain.describe(leaf).spki_sha256)
     except InvalidInput:  # unreadable, so not ours
         return False
-    return hashlib.sha256(served.leaf).digest() in own.leaves or key in own.keys
+    return hashlib.sha256(leaf).digest() in own.leaves or key in own.keys
+
+
+def _is_anchored(host: str, served: Served, own: Anchored, at: datetime) -> bool:
+    if in_lineage(served.leaf, own):
+        return True
+    if own.leaves or own.keys:
+        return False
+    return _chains(served.leaf, (*served.chain[1:], *own.intermediates), own, host, at)
+
+
+def _chains(leaf: bytes, above: tuple[bytes, ...], own: Anchored, name: str, at: datetime) -> bool:
+    return bool(own.anchors) and chain.chains_to(leaf, intermediates=above, anchors=own.anchors, name=name, at=at)

@@ -6,7 +6,7 @@ recognised by the exact leaf that this job issued.
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import chain, repeat
@@ -17,7 +17,6 @@ from fleetseal.core.errors import (
     AuthenticationFailed,
     Busy,
     DeviceError,
-    FleetsealError,
     IdentityMismatch,
     NotFound,
     OutcomeUnknown,
@@ -241,23 +240,15 @@ def remove_alias(alias: Alias) -> Undo:
 async def _any_connection(work: Work) -> AsyncIterator[Connection]:
     """By the usual trust; if that does not let us in, by the way back that this job proved (an undo, and nothing
     else)."""
-    usual: FleetsealError | None = None
-    opening = work.connection()
-    try:
-        connection = await opening.__aenter__()
-    except AuthenticationFailed:
-        raise  # a refused login is not sent again, and not in clear
-    except (DeviceError, TrustFailure) as error:
-        usual = error
-    if usual is None:
+    async with AsyncExitStack() as stack:
         try:
-            yield connection
-        finally:
-            await opening.__aexit__(None, None, None)
-        return
-    if not work.run.recorded("way-back"):
-        raise usual
-    async with work.plain_connection() as connection:
+            connection = await stack.enter_async_context(work.connection())
+        except AuthenticationFailed:
+            raise  # a refused login is not sent again, and not in clear
+        except (DeviceError, TrustFailure):
+            if not work.run.recorded("way-back"):
+                raise
+            connection = await stack.enter_async_context(work.plain_connection())
         yield connection
 
 
@@ -344,6 +335,13 @@ async def holds(connection: Connection, alias: Alias) -> bool:
     """Whether the device's store has an entry of this name, with a key or as a CA."""
     entries = [entry.alias for entry in await connection.driver.certificates()]
     return alias in entries or alias in [entry.alias for entry in await connection.driver.authorities()]
+
+
+def store_is_full(error: Rejected) -> bool:
+    """Whether the device refused an entry because its store holds no more (device-api 7.7, 8.6; by its text, which is
+    inferred, where it speaks REST)."""
+    words = f"{error.vendor_code} {error.vendor_text}"
+    return any(full in words for full in ("MaxNumberOfCertificates", "MaxCertificates", "store is full"))
 
 
 _UNDOS: dict[str, Callable[[Work, Undo], Awaitable[str]]] = {

@@ -80,7 +80,7 @@ device = Table(
     Column("password_version", Integer, nullable=False, default=0),  # grows with each change
     Column("password_refused_version", Integer),  # the version that the device refused: not sent again
     Column("trust_level", String(16), nullable=False, default="none"),
-    Column("trust_pin", LargeBinary),  # SHA-256 of the certificate; with `first use` and `pinned`
+    Column("trust_pin", LargeBinary),  # SHA-256 of the certificate; with `verified`: one of another issuer
     Column("ever_anchored", Boolean, nullable=False, default=False),
     Column("plain_accepted", Boolean, nullable=False, default=False),  # `plain` at a person's word
     Column("identity_problem", Text),  # not null: Identity changed, and why

@@ -1,0 +1,96 @@
+"""Certificates and keys made elsewhere into the device's store; a private key over TLS only, never over plain HTTP."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fleetseal.core.errors import DeviceError, NotSupported, TrustFailure
+from fleetseal.core.model import Alias, ConnectionPolicy, KeyPair, KeySpec, PeerTrust, Pinned
+from fleetseal.operations.plan import Switch, with_policy
+from fleetseal.operations.work import Work, remove_alias, restore_https, switch_https
+
+
+async def install_authorities(work: Work, wanted: Iterable[bytes]) -> None:
+    """These CA certificates are in the device's store: since AXIS OS 10.10 it builds the chain that it sends from
+    them (device-api 10.5)."""
+    for der in wanted:
+        alias = Alias(f"fleetseal-ca-{hashlib.sha256(der).hexdigest()[:12]}")
+
+        async def look(der: bytes = der) -> bool | None:
+            async with work.connection() as connection:
+                return any(entry.der == der for entry in await connection.driver.authorities()) or None
+
+        async def act(alias: Alias = alias, der: bytes = der) -> None:
+            async with work.connection() as connection:
+                await connection.driver.install_authority(alias, der)
+
+        await work.run.device(
+            f"authority-{alias[-12:]}",
+            look=look,
+            act=act,
+            undo=remove_alias(alias),
+            detail=f"CA certificate {alias} is in the device's store.",
+        )
+
+
+async def send_key_pair(work: Work, trust: PeerTrust, alias: Alias, bundle: KeyPair) -> None:
+    """As `Driver.install_key_pair`, over a connection by `trust`, as `encrypted_trust` gave it."""
+    async with work.connector.open(work.device.endpoint, trust, work.login, serial=work.device.serial) as connection:
+        await connection.driver.install_key_pair(alias, bundle)
+
+
+async def encrypted_trust(work: Work, alias: Alias, key: KeySpec, switch: Switch) -> PeerTrust:
+    """How the device is reached over TLS now; a self-signed certificate made on it serves if it has no other."""
+    async with work.connection() as connection:
+        if connection.encrypted:
+            return await work.trust()
+        https = await connection.driver.https()
+        bound = {entry.alias: entry.der for entry in await connection.driver.certificates()}.get(
+            https.alias or Alias("")
+        )
+    if not https.tls or https.policy is ConnectionPolicy.HTTP or bound is None:
+        bound = await _serve_temporarily(work, alias, key, switch)
+    return Pinned(hashlib.sha256(bound).digest(), accepted=False)
+
+
+def temporary_alias(alias: Alias) -> Alias:
+    """Of the certificate that serves until the entry `alias` does."""
+    return Alias(f"{alias}-t")
+
+
+async def _serve_temporarily(work: Work, beside: Alias, key: KeySpec, switch: Switch) -> bytes:
+    """The device serves HTTPS with a self-signed certificate that it made; returns that certificate."""
+    alias = temporary_alias(beside)
+
+    async def find() -> bytes | None:
+        async with work.connection() as connection:
+            return next((e.der for e in await connection.driver.certificates() if e.alias == alias), None)
+
+    async def create() -> None:
+        async with work.connection() as connection:
+            await connection.driver.create_self_signed(alias, key)
+
+    der = await work.run.device(
+        "temporary-certificate",
+        look=find,
+        act=create,
+        undo=remove_alias(alias),
+        detail="The device made a self-signed certificate, so that a key can be sent to it over TLS.",
+    )
+    target = replace(with_policy(switch.previous, ConnectionPolicy.HTTP_AND_HTTPS), tls=True, alias=alias)
+    await switch_https(
+        work,
+        "temporary-bind",
+        target,
+        undo=restore_https(switch.previous, dead=switch.dead_before),
+        detail="HTTPS serves the temporary certificate.",
+    )
+    try:
+        served = await work.patiently(
+            lambda: work.connector.served(work.device.endpoint), seconds=work.settings.https_verify_seconds
+        )
+    except DeviceError as error:
+        raise NotSupported(f"No key can be sent: HTTPS does not work on this device. {error.message}") from error
+    if served.leaf != der:
+        raise TrustFailure("No key was sent: HTTPS does not show the certificate that the device made for it.")
+    return der
