@@ -49,6 +49,9 @@ Names = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False
 SecretFile = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
 """A file that holds a secret; `-` is standard input."""
 
+SecretFiles = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=False, allow_leading_hyphen=True)]
+"""The same, given several times."""
+
 Flag = Annotated[bool, Parameter(negative="")]
 
 Devices = Annotated[str, Parameter(name="DEVICE", help="MAC or serial, address, host name, or id.")]

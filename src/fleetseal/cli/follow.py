@@ -82,10 +82,13 @@ def result_table(result: Task) -> None:
         ("MAC Address", "Address", "Status", "Description"),
         [(one["mac"], one["address"], one["status"], one["description"]) for one in result["devices"]],
     )
+    for one in result.get("unmatched", ()):
+        output.say(f"{one['file']} was not used: {one['reason']}")
 
 
 def _code(result: Task) -> int:
-    return FAILED if any(one["status"] in _FAILURES for one in result["devices"]) else DONE
+    failed = any(one["status"] in _FAILURES for one in result["devices"]) or result.get("unmatched")
+    return FAILED if failed else DONE
 
 
 async def _watch(client: Client, task_id: int) -> bool:

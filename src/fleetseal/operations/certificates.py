@@ -1,17 +1,24 @@
-"""Certificates that are on devices already: listed as the devices show them, and asked to be deleted."""
+"""Certificates on devices: listed as the devices show them, brought there from files, and asked to be deleted."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fleetseal.core.errors import AuthenticationFailed, FleetsealError
+from fleetseal.core.errors import AuthenticationFailed, FleetsealError, InvalidInput, Locked
 from fleetseal.core.model import Alias, CertificateSource, Device, Selection, TaskAction, TaskId
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.text import clean, timestamp
-from fleetseal.operations import listing, tasks
+from fleetseal.operations import issuing, listing, matching, tasks
 from fleetseal.operations.contact import note_refusal, ready
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust
+from fleetseal.pki import chain
+from fleetseal.pki.bundles import Bundle, File, read
+from fleetseal.store import bundles, inventory
+from fleetseal.store.bundles import BundleRecord
+from fleetseal.store.database import Transaction
+from fleetseal.store.tasks import JobRecord
 
 if TYPE_CHECKING:  # reading commands do not load the engine
     from fleetseal.jobs.engine import Engine
@@ -50,6 +57,64 @@ async def delete(services: Services, engine: "Engine", *, actor: str, reference:
         selection=Selection(refs=(reference,)),
         wish={"alias": alias},
     )
+
+
+async def install(
+    services: Services,
+    engine: "Engine",
+    *,
+    actor: str,
+    files: Sequence[File],
+    reference: str | None,
+    for_https: bool,
+    set_clock: bool,
+) -> TaskId:
+    """A task that installs the certificates of `files`, each with its key: on the one device that it names, or, when
+    `reference` names a device, the only one there.
+
+    What cannot be used is told in the task's result. Keys are sealed here, and kept until their jobs have ended.
+    Raises Locked when no file could be opened for want of the passphrase; NotFound, Conflict, InvalidInput for the
+    device that is named.
+    """
+    found, unused = await asyncio.to_thread(read, files)
+    if not found and unused and all(one.locked for one in unused):
+        raise Locked(unused[0].reason)
+    async with services.database.reading() as tx:
+        named = None if reference is None else await inventory.find(tx, reference)
+        devices = await inventory.every(tx)
+        known = await _known_keys(tx, found)
+    if named is not None and len(found) > 1:
+        raise InvalidInput(f"The files hold {len(found)} certificates with keys: give one for the device you named.")
+    matched, refused = matching.match(found, devices, known, named=named, now=services.clock.now(), for_https=for_https)
+    by_device = {one.device.id: one.bundle for one in matched}
+
+    async def keep(tx: Transaction, job: JobRecord) -> None:
+        bundle = by_device[job.device_id]
+        key = bundle.key if job.active else None
+        record = BundleRecord(bundle.file, bundle.leaf, bundle.above)
+        await bundles.add(tx, services.sealer, job.id, record, key)
+
+    return await tasks.begin(
+        services,
+        engine,
+        actor=actor,
+        action=TaskAction.INSTALL_CERTIFICATE,
+        wish={
+            "for": "https" if for_https else "none",
+            "set_clock": set_clock,
+            "unmatched": [{"file": one.file, "reason": one.reason} for one in (*unused, *refused)],
+        },
+        chosen=[one.device for one in matched],
+        named=True,
+        also=keep,
+    )
+
+
+async def _known_keys(tx: Transaction, found: Sequence[Bundle]) -> matching.Known:
+    spkis = {chain.describe(bundle.leaf).spki_sha256 for bundle in found}
+    owners = {spki: await issuing.key_owner(tx, spki) for spki in spkis}
+    ours = frozenset(chain.describe(der).spki_sha256 for der in await issuing.own_certificates(tx))
+    return matching.Known({spki: owner for spki, owner in owners.items() if owner is not None}, ours)
 
 
 async def _read(services: Services, context: Context, device: Device) -> list[Row]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from fleetseal.core.errors import DeviceError, NotSupported, TrustFailure
-from fleetseal.core.model import Alias, ConnectionPolicy, KeyPair, KeySpec, PeerTrust, Pinned
+from fleetseal.core.model import Alias, ConnectionPolicy, Factory, KeyPair, KeySpec, PeerTrust, Pinned
+from fleetseal.operations.listing import is_factory
 from fleetseal.operations.plan import Switch, with_policy
 from fleetseal.operations.work import Work, remove_alias, restore_https, switch_https
 
@@ -40,17 +41,29 @@ async def send_key_pair(work: Work, trust: PeerTrust, alias: Alias, bundle: KeyP
 
 
 async def encrypted_trust(work: Work, alias: Alias, key: KeySpec, switch: Switch) -> PeerTrust:
-    """How the device is reached over TLS now; a self-signed certificate made on it serves if it has no other."""
+    """How the device is reached over TLS now. If it serves none, it does so by its factory certificate, or by a
+    self-signed one that it makes, until the entry `alias` serves or all is put back."""
     async with work.connection() as connection:
         if connection.encrypted:
             return await work.trust()
         https = await connection.driver.https()
-        bound = {entry.alias: entry.der for entry in await connection.driver.certificates()}.get(
-            https.alias or Alias("")
-        )
-    if not https.tls or https.policy is ConnectionPolicy.HTTP or bound is None:
-        bound = await _serve_temporarily(work, alias, key, switch)
-    return Pinned(hashlib.sha256(bound).digest(), accepted=False)
+        entries = {entry.alias: entry.der for entry in await connection.driver.certificates()}
+    bound = entries.get(https.alias or Alias(""))
+    if https.tls and https.policy is not ConnectionPolicy.HTTP and bound is not None:
+        return await _shown(work, bound)
+    identity = next(filter(is_factory, entries), None)
+    if identity is not None:
+        await _serve_temporarily(work, identity, entries[identity], switch)
+        return await _shown(work, entries[identity])
+    made = await _made_there(work, temporary_alias(alias), key)
+    await _serve_temporarily(work, temporary_alias(alias), made, switch)
+    return await _shown(work, made)
+
+
+async def _shown(work: Work, der: bytes) -> PeerTrust:
+    """By its factory certificate, if it shows that; else by this one, which it told us that it serves."""
+    sight = await work.connector.look(work.device.endpoint)
+    return Factory() if sight.factory else Pinned(hashlib.sha256(der).digest(), accepted=False)
 
 
 def temporary_alias(alias: Alias) -> Alias:
@@ -58,9 +71,8 @@ def temporary_alias(alias: Alias) -> Alias:
     return Alias(f"{alias}-t")
 
 
-async def _serve_temporarily(work: Work, beside: Alias, key: KeySpec, switch: Switch) -> bytes:
-    """The device serves HTTPS with a self-signed certificate that it made; returns that certificate."""
-    alias = temporary_alias(beside)
+async def _made_there(work: Work, alias: Alias, key: KeySpec) -> bytes:
+    """A self-signed certificate that the device made under this name."""
 
     async def find() -> bytes | None:
         async with work.connection() as connection:
@@ -70,20 +82,24 @@ async def _serve_temporarily(work: Work, beside: Alias, key: KeySpec, switch: Sw
         async with work.connection() as connection:
             await connection.driver.create_self_signed(alias, key)
 
-    der = await work.run.device(
+    return await work.run.device(
         "temporary-certificate",
         look=find,
         act=create,
         undo=remove_alias(alias),
         detail="The device made a self-signed certificate, so that a key can be sent to it over TLS.",
     )
+
+
+async def _serve_temporarily(work: Work, alias: Alias, der: bytes, switch: Switch) -> None:
+    """The device serves HTTPS with this entry, which holds this certificate; nothing else changes."""
     target = replace(with_policy(switch.previous, ConnectionPolicy.HTTP_AND_HTTPS), tls=True, alias=alias)
     await switch_https(
         work,
         "temporary-bind",
         target,
         undo=restore_https(switch.previous, dead=switch.dead_before),
-        detail="HTTPS serves the temporary certificate.",
+        detail="HTTPS serves a temporary certificate.",
     )
     try:
         served = await work.patiently(
@@ -92,5 +108,4 @@ async def _serve_temporarily(work: Work, beside: Alias, key: KeySpec, switch: Sw
     except DeviceError as error:
         raise NotSupported(f"No key can be sent: HTTPS does not work on this device. {error.message}") from error
     if served.leaf != der:
-        raise TrustFailure("No key was sent: HTTPS does not show the certificate that the device made for it.")
-    return der
+        raise TrustFailure("No key was sent: HTTPS does not show the certificate that it was told to serve.")

@@ -11,7 +11,7 @@ from fleetseal.operations.plan import Bind
 from fleetseal.operations.settling import chain_sent, serving, settle
 from fleetseal.operations.switch import Target, carry_through
 from fleetseal.operations.trust import anchored, in_lineage, trust_served
-from fleetseal.operations.work import Ended, Work
+from fleetseal.operations.work import Ended, Work, adopted
 from fleetseal.store import inventory
 from fleetseal.store.database import Transaction
 
@@ -58,8 +58,11 @@ def closed(plan: Bind) -> str:
 async def _record(work: Work, plan: Bind, action: str, target: Target, tx: Transaction) -> bool:
     device = await inventory.get(tx, work.device.id)
     own = await anchored(tx, device)
-    trust = trust_served(device, own, target.leaf, name=plan.name, proved=plan.proved, sent=chain_sent(work))
-    ours = in_lineage(target.leaf, own)
+    _, proved = adopted(work.run) or (target.leaf, False)
+    trust = trust_served(device, own, target.leaf, name=plan.name, proved=proved, sent=chain_sent(work))
+    ours = in_lineage(target.leaf, own) and own.adopted != hashlib.sha256(target.leaf).digest()
+    if not ours:
+        await issuing.supersede(tx, device.id)
     await settle(
         work,
         tx,

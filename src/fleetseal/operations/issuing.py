@@ -169,6 +169,26 @@ async def mark_installed(tx: Transaction, issuance_id: IssuanceId, at: datetime)
     await certificates.change(tx, issuance_id, state="installed", installed=at)
 
 
+async def supersede(tx: Transaction, device_id: DeviceId) -> None:
+    """The device serves a certificate of another issuer instead of ours, which is not renewed any more."""
+    previous = await certificates.installed(tx, device_id)
+    if previous is not None:
+        await certificates.change(tx, previous.id, state="superseded")
+
+
+async def claim_key(tx: Transaction, spki_sha256: str, device: Device, *, now: datetime) -> bool:
+    """A key belongs to one device for ever (ISS-KEY-PROVED): from now on to this one. False: to another already."""
+    owner = await certificates.owner_of_key(tx, spki_sha256)
+    if owner is None:
+        await certificates.remember_key(tx, spki_sha256, device.id, now=now)
+    return owner in (None, device.id)
+
+
+async def key_owner(tx: Transaction, spki_sha256: str) -> DeviceId | None:
+    """The device on which this key was first seen."""
+    return await certificates.owner_of_key(tx, spki_sha256)
+
+
 # ---------------------------------------------------------------- reading
 
 
@@ -370,14 +390,10 @@ def _signing_time(record: AuthorityRecord, now: datetime) -> datetime:
 
 
 async def _claim_key(tx: Transaction, spki_sha256: str, device: Device, signer: Signer, *, now: datetime) -> None:
-    """A key belongs to one device for ever, and never to a CA (ISS-KEY-PROVED)."""
-    owner = await certificates.owner_of_key(tx, spki_sha256)
     ours = any(chain.describe(der).spki_sha256 == spki_sha256 for der in (signer.der, *signer.above))
-    if ours or (owner is not None and owner != device.id):
+    if ours or not await claim_key(tx, spki_sha256, device, now=now):
         raise IssuanceRefused(
             "The key of this device was seen on another device before: it is a copy, or the generator is broken. "
             "Nothing was signed.",
             rule="ISS-KEY-PROVED",
         )
-    if owner is None:
-        await certificates.remember_key(tx, spki_sha256, device.id, now=now)

@@ -13,14 +13,12 @@ from fleetseal.core.model import (
     ConnectionPolicy,
     Device,
     EnableWish,
-    Factory,
     HttpsState,
     Installed,
     JobId,
     KeyOrigin,
     Login,
     PeerTrust,
-    Pinned,
     Plaintext,
     Served,
 )
@@ -29,11 +27,12 @@ from fleetseal.operations import issuing, plan
 from fleetseal.operations.listing import Context, described
 from fleetseal.operations.naming import certificate_names
 from fleetseal.operations.plan import Bind, Current, Go, Issuing, Observed, Plan, ServedNow
-from fleetseal.operations.plan_existing import Usable, plan_existing
+from fleetseal.operations.plan_existing import NO_INTERFACE, Usable, plan_entry, plan_existing, plan_storing
 from fleetseal.operations.services import Services
-from fleetseal.operations.trust import anchored, in_lineage, peer_trust, vouched_name
+from fleetseal.operations.trust import anchored, in_lineage, is_proof, peer_trust, vouched_name
 from fleetseal.pki import chain
 from fleetseal.store import tasks
+from fleetseal.store.bundles import BundleRecord
 from fleetseal.store.certificates import IssuanceRecord
 
 
@@ -68,7 +67,7 @@ async def plan_enable(
             wish,
             settings=settings,
             usable=_usable(context, seen, own),
-            proved=_is_proof(trust),
+            proved=is_proof(trust),
             now=context.now,
         )
     else:
@@ -76,6 +75,36 @@ async def plan_enable(
     if isinstance(decided, Go | Bind):
         return await _with_way_back(connector, device, login, settings, decided)
     return decided
+
+
+async def plan_install(
+    services: Services,
+    settings: Settings,
+    connector: Connector,
+    device: Device,
+    login: Login,
+    *,
+    wish: EnableWish,
+    bundle: BundleRecord,
+    for_https: bool,
+    job_id: JobId,
+) -> Plan:
+    """What "Install certificate" would do to this device now. Raises what opening a connection raises."""
+    async with services.database.reading() as tx:
+        trust, own = await peer_trust(services, tx, device), await anchored(tx, device)
+        instance = await tasks.find_instance(tx)
+        own_issuers = await issuing.own_certificates(tx)
+    seen = await _observed(connector, device, login, trust, own_issuers, with_authorities=False)
+    if seen.facts.generation is None:
+        return NO_INTERFACE
+    there = next((entry.alias for entry in seen.entries if entry.der == bundle.leaf), None)
+    alias = there or _unused(f"fleetseal-{instance}-{job_id}", seen.entries)
+    now = services.clock.now()
+    entry = _judged(alias, bundle.leaf, bundle.above, device, own, now=now)
+    if not for_https:
+        return plan_storing(seen, entry, there=there is not None, proved=is_proof(trust))
+    decided = plan_entry(seen, wish, entry, settings=settings, proved=is_proof(trust), now=now)
+    return await _with_way_back(connector, device, login, settings, decided) if isinstance(decided, Bind) else decided
 
 
 async def _plan_issuing(
@@ -141,11 +170,6 @@ async def _observed(
         served = await _served(connector, device, https)
     shown = _served_now(device, https, entries, served, own_issuers)
     return Observed(device, facts, https, entries, shown, tuple(entry.der for entry in authorities))
-
-
-def _is_proof(trust: PeerTrust) -> bool:
-    """Whether a device that was opened by this has proved its identity."""
-    return isinstance(trust, Anchored | Factory) or (isinstance(trust, Pinned) and trust.accepted)
 
 
 def _usable(context: Context, seen: Observed, own: Anchored) -> tuple[Usable, ...]:

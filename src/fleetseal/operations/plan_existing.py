@@ -81,11 +81,34 @@ def plan_entry(
     wrong = not entry.not_before <= now + timedelta(seconds=offset) <= entry.not_after
     if wrong and not wish.set_clock:
         return clock_is_off(offset)
+    return _bind(seen, entry, policy, proved=proved, settings=settings, set_clock=wrong)
+
+
+def plan_storing(seen: Observed, entry: Usable, *, there: bool, proved: bool) -> Plan:
+    """This entry is to be in the device's store, and nothing more."""
+    if there:
+        return Unchanged(
+            f"Already as wished: it is stored as {clean(entry.alias)}, valid until {entry.not_after:%Y-%m-%d}."
+        )
+    return _bind(seen, entry, seen.https.policy, proved=proved)
+
+
+def _bind(
+    seen: Observed,
+    entry: Usable,
+    policy: ConnectionPolicy,
+    *,
+    proved: bool,
+    settings: Settings | None = None,
+    set_clock: bool = False,
+) -> Bind:
+    """`settings` None: the web server stays as it is, and needs no way back."""
+    escape = settings is not None and settings.https_escape_route != "none"
     switch = Switch(
         previous=seen.https,
         policy=policy,
-        open_http=seen.https.policy is ConnectionPolicy.HTTPS and settings.https_escape_route != "none",
-        set_clock=wrong,
+        open_http=seen.https.policy is ConnectionPolicy.HTTPS and escape,
+        set_clock=set_clock,
         dead_before=seen.https.tls and seen.https.policy is not ConnectionPolicy.HTTP and seen.served is None,
     )
     return Bind(entry.alias, entry.der, proved, switch, entry.name, entry.above)

@@ -1,12 +1,13 @@
 """Tasks: what a person asked for, on one or many devices; and what became of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fleetseal.core.errors import InvalidInput
+from fleetseal.core.errors import Conflict, InvalidInput
 from fleetseal.core.model import (
     Device,
     DeviceId,
+    JobId,
     JobStatus,
     Selection,
     Support,
@@ -17,7 +18,8 @@ from fleetseal.core.model import (
 from fleetseal.core.text import timestamp
 from fleetseal.operations import listing
 from fleetseal.operations.services import Services
-from fleetseal.store import audit, inventory, tasks
+from fleetseal.store import audit, bundles, inventory, tasks
+from fleetseal.store.database import Transaction
 from fleetseal.store.tasks import JobRecord, StepRecord, TaskRecord
 
 if TYPE_CHECKING:  # reading commands do not load the engine
@@ -43,7 +45,24 @@ async def request(
     chosen = await listing.choose(services, selection)
     if not chosen:
         raise InvalidInput("No device is selected: there is nothing to do.")
-    task_id = await _record(services, actor=actor, action=action, wish=wish, chosen=chosen, named=bool(selection.refs))
+    return await begin(
+        services, engine, actor=actor, action=action, wish=wish, chosen=chosen, named=bool(selection.refs)
+    )
+
+
+async def begin(
+    services: Services,
+    engine: "Engine",
+    *,
+    actor: str,
+    action: TaskAction,
+    wish: dict[str, Any],
+    chosen: Sequence[Device],
+    named: bool,
+    also: Callable[[Transaction, JobRecord], Awaitable[None]] | None = None,
+) -> TaskId:
+    """As `request`, for these devices; `also` is told each job, in the transaction that records the task."""
+    task_id = await _record(services, actor=actor, action=action, wish=wish, chosen=chosen, named=named, also=also)
     await engine.submit(task_id)
     return task_id
 
@@ -56,13 +75,16 @@ async def retry(services: Services, engine: "Engine", task_id: TaskId, *, actor:
         known = {device.id: device for device in await inventory.every(tx)}
     if task.finished is None:
         raise InvalidInput(f"Task {task_id} has not ended. Continue it: fleetseal task resume.")
+    if task.action is TaskAction.INSTALL_CERTIFICATE:
+        raise Conflict(
+            f"Task {task_id} cannot be retried: private keys are kept only until their task has ended. "
+            "Give the files again: fleetseal certificate install."
+        )
     chosen = [known[job.device_id] for job in again if job.device_id in known]
     if not chosen:
         raise InvalidInput(f"No device failed in task {task_id}: there is nothing to retry.")
     named = any(job.named for job in again)
-    new = await _record(services, actor=actor, action=task.action, wish=task.wish, chosen=chosen, named=named)
-    await engine.submit(new)
-    return new
+    return await begin(services, engine, actor=actor, action=task.action, wish=task.wish, chosen=chosen, named=named)
 
 
 async def cancel(services: Services, engine: "Engine | None", task_id: TaskId, *, actor: str) -> None:
@@ -108,6 +130,7 @@ async def show(services: Services, task_id: TaskId, *, working: bool) -> dict[st
         task = await tasks.get_task(tx, task_id)
         jobs = await tasks.jobs_of(tx, task_id)
         steps = await tasks.steps_of_task(tx, task_id)
+        files = await bundles.files(tx, task_id)
     return {
         "id": task.id,
         "action": task.action,
@@ -117,7 +140,8 @@ async def show(services: Services, task_id: TaskId, *, working: bool) -> dict[st
         "started": task.started and timestamp(task.started),
         "finished": task.finished and timestamp(task.finished),
         "stopped": task.stopped,
-        "devices": [_device(job, steps.get(job.id, ())) for job in jobs],
+        "devices": [_device(job, steps.get(job.id, ())) | _file(files, job) for job in jobs],
+        **({"unmatched": _unmatched(task)} if task.action is TaskAction.INSTALL_CERTIFICATE else {}),
     }
 
 
@@ -171,10 +195,16 @@ async def list_(services: Services, *, working: bool) -> list[dict[str, Any]]:
 
 
 async def _record(
-    services: Services, *, actor: str, action: TaskAction, wish: dict[str, Any], chosen: Iterable[Device], named: bool
+    services: Services,
+    *,
+    actor: str,
+    action: TaskAction,
+    wish: dict[str, Any],
+    chosen: Sequence[Device],
+    named: bool,
+    also: Callable[[Transaction, JobRecord], Awaitable[None]] | None,
 ) -> TaskId:
     now = services.clock.now()
-    chosen = list(chosen)
     async with services.database.transaction() as tx:
         await tasks.instance(tx, candidate=services.rng.bytes(3).hex(), now=now)
         busy = await inventory.active_tasks(tx)
@@ -192,6 +222,9 @@ async def _record(
                 await tasks.add_ended_job(
                     tx, task_id, device, named=named, status=status, description=ended[device.id], now=now
                 )
+        if also is not None:
+            for job in await tasks.jobs_of(tx, task_id):
+                await also(tx, job)
         if len(ended) == len(chosen):
             await tasks.finish_task(tx, task_id, now=now)
         detail = {"wish": wish, "devices": len(chosen)}
@@ -212,7 +245,8 @@ def _state(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> Tas
     if task.finished is not None:
         if task.cancelled:
             return TaskState.CANCELLED
-        return TaskState.FAILED if any(counts.get(status, 0) for status in _FAILED) else TaskState.FINISHED
+        failed = _unmatched(task) or any(counts.get(status, 0) for status in _FAILED)
+        return TaskState.FAILED if failed else TaskState.FINISHED
     if not working:
         return TaskState.SUSPENDED
     if task.started is None:
@@ -222,12 +256,19 @@ def _state(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> Tas
 
 def _heading(task: TaskRecord, jobs: tuple[JobRecord, ...]) -> str:
     failed = sum(job.status in _FAILED for job in jobs)
+    if refused := _unmatched(task):
+        return f"{task.action} failed on {failed} of {len(jobs)} devices, and {len(refused)} files were not used"
     if failed:
         return f"{task.action} failed on {failed} of {len(jobs)} devices"
     cancelled = sum(job.status is JobStatus.CANCELLED for job in jobs)
     if cancelled:
         return f"{task.action} cancelled on {cancelled} of {len(jobs)} devices"
     return f"{task.action} successful on all devices"
+
+
+def _unmatched(task: TaskRecord) -> list[dict[str, str]]:
+    """The files that a task could not use, with the reasons; only the installation of certificates has any."""
+    return list(task.wish.get("unmatched", ()))
 
 
 def _device(job: JobRecord, steps: tuple[StepRecord, ...]) -> dict[str, Any]:
@@ -241,6 +282,11 @@ def _device(job: JobRecord, steps: tuple[StepRecord, ...]) -> dict[str, Any]:
             {"name": step.name, "state": step.state, "at": timestamp(step.at), "detail": step.detail} for step in steps
         ],
     }
+
+
+def _file(files: Mapping[JobId, str], job: JobRecord) -> dict[str, str]:
+    """What was installed, where the task installs something."""
+    return {"file": files[job.id]} if job.id in files else {}
 
 
 def _ended(counts: dict[JobStatus, int]) -> int:

@@ -67,6 +67,11 @@ async def peer_trust(services: Services, tx: Transaction, device: Device, sight:
     return _first_contact(device, sight, settings)
 
 
+def is_proof(trust: PeerTrust) -> bool:
+    """Whether a device that was opened by this has proved its identity."""
+    return isinstance(trust, Anchored | Factory) or (isinstance(trust, Pinned) and trust.accepted)
+
+
 async def anchored(tx: Transaction, device: Device) -> Anchored:
     """What proves this device: the lineage of our own certificates for it, one of another issuer that was verified when
     it was put into service here, and our anchors."""

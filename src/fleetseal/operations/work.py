@@ -109,16 +109,16 @@ class Work:
         async with self.services.database.reading() as tx:
             leaves = await _leaves(self.run, tx)
             own = await peer_trust(self.services, tx, self.device)
-        adopted = _adopted(self.run)
-        if leaves or adopted:
+        bound = adopted(self.run)
+        if leaves or bound:
             try:
                 served = await self.connector.served(self.device.endpoint)
             except Unreachable:
                 return own
             if served.leaf in leaves:
                 return Anchored(anchors=(), leaves=frozenset({hashlib.sha256(served.leaf).digest()}))
-            if adopted and served.leaf == adopted[0]:
-                return Pinned(hashlib.sha256(served.leaf).digest(), accepted=adopted[1])
+            if bound and served.leaf == bound[0]:
+                return Pinned(hashlib.sha256(served.leaf).digest(), accepted=bound[1])
         return own
 
     async def patiently(
@@ -178,10 +178,13 @@ async def _leaves(run: Run, tx: Transaction) -> frozenset[bytes]:
     return signed if there.der is None else signed | {there.der}
 
 
-def _adopted(run: Run) -> tuple[bytes, bool] | None:
-    """The certificate of another issuer that this job binds, and whether it was read from a proved device."""
+def adopted(run: Run) -> tuple[bytes, bool] | None:
+    """The certificate of another issuer that this job binds, and whether its key is on a device that had proved its
+    identity."""
     plan = run.recorded("plan") or {}
-    return (bytes.fromhex(plan["leaf"]), bool(plan["proved"])) if "leaf" in plan else None
+    if "leaf" not in plan:
+        return None
+    return bytes.fromhex(plan["leaf"]), bool(plan["proved"] or run.recorded("proved"))
 
 
 def pauses() -> Iterator[float]:

@@ -108,4 +108,4 @@ def extension(certificate: x509.Certificate, kind: type[chain.ExtensionT]) -> ch
     try:
         return chain.extension(certificate, kind)
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise InvalidInput("The extensions of the CA certificate cannot be read.") from error
+        raise InvalidInput("The extensions of the certificate cannot be read.") from error

@@ -261,6 +261,16 @@ job_step = Table(
     sqlite_autoincrement=True,
 )
 
+job_bundle = Table(
+    "job_bundle",
+    metadata,
+    Column("job_id", ForeignKey("job.id", ondelete="CASCADE"), primary_key=True),
+    Column("file", Text, nullable=False),  # as the person named it
+    Column("leaf", LargeBinary, nullable=False),
+    Column("above", JSON, nullable=False),  # CA certificates of its chain, lowest first, hexadecimal DER
+    Column("key_sealed", LargeBinary),  # version 1: never changed; null: the job has ended
+)
+
 learned = Table(
     "learned",
     metadata,

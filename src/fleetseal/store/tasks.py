@@ -14,6 +14,7 @@ from sqlalchemy.engine import Row
 
 from fleetseal.core.errors import NotFound, StandDown
 from fleetseal.core.model import Device, DeviceId, JobId, JobStatus, TaskAction, TaskId
+from fleetseal.store import bundles
 from fleetseal.store.database import Transaction
 from fleetseal.store.schema import installation, job, job_step, learned, task
 
@@ -183,6 +184,8 @@ async def end_unreleased(tx: Transaction, job_ids: Sequence[JobId], *, descripti
         .where(job.c.id.in_(job_ids), job.c.run_number == 0)
         .values(active=False, status=JobStatus.CANCELLED, description=description, finished=now)
     )
+    ended = await tx.execute(select(job.c.id).where(job.c.id.in_(job_ids), ~job.c.active))
+    await bundles.wipe_keys(tx, ended.scalars())
 
 
 async def end_unchanged(tx: Transaction, job_ids: Sequence[JobId], *, description: str, now: datetime) -> None:
@@ -229,12 +232,15 @@ async def raise_run_number(tx: Transaction, job_id: JobId) -> int:
 
 
 async def guarded_update(tx: Transaction, record: JobRecord, **values: Any) -> None:
-    """Change the job's row if this run is still the current one; StandDown otherwise."""
+    """Change the job's row if this run is still the current one; StandDown otherwise. A job that ends by it keeps no
+    private key."""
     changed = await tx.execute(
         update(job).where(job.c.id == record.id, job.c.run_number == record.run_number, job.c.active).values(**values)
     )
     if changed.rowcount != 1:
         raise StandDown(f"Another run of job {record.id} has begun; this one writes nothing more.")
+    if values.get("active") is False:
+        await bundles.wipe_keys(tx, [record.id])
 
 
 async def guard(tx: Transaction, record: JobRecord) -> None:

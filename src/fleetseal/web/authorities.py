@@ -1,7 +1,5 @@
 """Certificate authorities."""
 
-import base64
-import binascii
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -16,6 +14,7 @@ from fleetseal.web.schemas import (
     AuthorityRequest,
     Passphrase,
     TrustAnchorImport,
+    decoded,
     secret,
 )
 
@@ -82,7 +81,7 @@ async def import_authority(backend: Asked, body: AuthorityImport) -> View:
     return await authorities.import_files(
         backend.services,
         actor=backend.actor,
-        files=tuple(_decoded(file) for file in body.files),
+        files=tuple(decoded(file) for file in body.files),
         passphrase=secret(body.passphrase),
         remember=body.remember_passphrase,
         tiers=body.tiers,
@@ -92,7 +91,7 @@ async def import_authority(backend: Asked, body: AuthorityImport) -> View:
 
 @router.post("/anchors", status_code=201, summary="Trust a certificate authority whose key is elsewhere")
 async def import_anchors(backend: Asked, body: TrustAnchorImport) -> list[View]:
-    return await authorities.trust_only(backend.services, actor=backend.actor, files=(_decoded(body.file),))
+    return await authorities.trust_only(backend.services, actor=backend.actor, files=(decoded(body.file),))
 
 
 @router.post("/current/unlock", summary="Open the signing key until it is locked or the server ends")
@@ -106,10 +105,3 @@ async def unlock_authority(backend: Asked, body: Passphrase) -> View:
 @router.post("/current/lock", summary="Close the signing key")
 async def lock_authority(backend: Asked) -> View:
     return await authorities.lock(backend.services, actor=backend.actor)
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise InvalidInput("A file in the request is not base64.") from error

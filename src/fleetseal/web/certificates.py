@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query
 
 from fleetseal.core.model import Selection
 from fleetseal.operations import certificates, tasks
+from fleetseal.pki.bundles import File
 from fleetseal.web.backend import Asked
-from fleetseal.web.schemas import CertificateDeletion
+from fleetseal.web.schemas import CertificateDeletion, CertificateInstallation, decoded, secret
 
 router = APIRouter(prefix="/certificates", tags=["certificates"])
 
@@ -17,6 +18,20 @@ async def list_certificates(
     backend: Asked, devices: Annotated[list[str] | None, Query(alias="device")] = None
 ) -> list[dict[str, Any]]:
     return await certificates.list_(backend.services, Selection(tuple(devices or ()), everything=not devices))
+
+
+@router.post("/installation", status_code=202, summary="Install certificates with their keys on devices; the task")
+async def install_certificates(backend: Asked, body: CertificateInstallation) -> dict[str, Any]:
+    task_id = await certificates.install(
+        backend.services,
+        await backend.engine(),
+        actor=backend.actor,
+        files=[File(one.name, decoded(one.content.get_secret_value()), secret(one.passphrase)) for one in body.files],
+        reference=body.device,
+        for_https=body.purpose == "https",
+        set_clock=body.set_clock,
+    )
+    return await tasks.show(backend.services, task_id, working=backend.working)
 
 
 @router.post("/deletion", status_code=202, summary="Remove an entry that nothing uses from a device; the task")

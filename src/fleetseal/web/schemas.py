@@ -1,5 +1,7 @@
 """What requests may hold. Strict: a member nobody knows, or of another type, is refused. Secrets are `SecretStr`."""
 
+import base64
+import binascii
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -181,6 +183,23 @@ class Adoption(Body):
 # ---------------------------------------------------------------- certificates
 
 
+class CertificateFile(Body):
+    """`content`: base64."""
+
+    name: str
+    content: SecretStr
+    passphrase: SecretStr | None = None
+
+
+class CertificateInstallation(Body):
+    """`purpose`: `https` puts the certificates into service, `none` only stores them. With `device` there is one."""
+
+    files: list[CertificateFile]
+    device: str | None = None
+    purpose: Literal["https", "none"] = "https"
+    set_clock: bool = False
+
+
 class CertificateDeletion(Body):
     device: str
     alias: str
@@ -214,6 +233,14 @@ class Continuation(Body):
 
 def secret(value: SecretStr | None) -> Secret | None:
     return None if value is None else Secret(value.get_secret_value())
+
+
+def decoded(text: str) -> bytes:
+    """Of base64. Raises InvalidInput."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise InvalidInput("A file in the request is not base64.") from None
 
 
 def login(username: str | None, password: SecretStr | None) -> model.Login | None:

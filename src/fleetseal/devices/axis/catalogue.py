@@ -4,6 +4,9 @@ import re
 
 from fleetseal.core.model import Support
 
+MAKERS = ("00408C", "ACCC8E", "B8A44F", "E82725")
+"""What the maker's serials begin with (device-api 3.3)."""
+
 _FIRST = (5, 70)
 _FIRST_OTHER = (1, 25)
 """Access control and audio products count 1.x in parallel (device-api 15.1)."""

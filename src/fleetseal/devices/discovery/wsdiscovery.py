@@ -10,6 +10,7 @@ from defusedxml.ElementTree import fromstring
 
 from fleetseal.core.model import Serial, serial_of
 from fleetseal.core.runtime import Rng
+from fleetseal.devices.axis.catalogue import MAKERS
 from fleetseal.devices.discovery.announced import Announced
 
 PORT = 3702
@@ -23,9 +24,6 @@ _PROBE = """<?xml version="1.0" encoding="UTF-8"?>
 <a:Action s:mustUnderstand="1">{discovery}/Probe</a:Action><a:MessageID>urn:uuid:{id}</a:MessageID>
 <a:To s:mustUnderstand="1">urn:schemas-xmlsoap-org:ws:2005:04:discovery</a:To></s:Header>
 <s:Body><d:Probe><d:Types>dn:NetworkVideoTransmitter</d:Types></d:Probe></s:Body></s:Envelope>"""
-
-_MAKERS = ("00408C", "ACCC8E", "B8A44F", "E82725")
-"""Prefixes of the maker's serials: the end of an endpoint's UUID is taken for one only then (inferred)."""
 
 
 def probe(rng: Rng) -> bytes:
@@ -64,5 +62,6 @@ def _port(scheme: str, services: list[str]) -> int | None:
 
 
 def _serial(endpoint: str) -> Serial | None:
+    """The end of an endpoint's UUID, where it begins like the maker's serials do."""
     found = re.search(r"([0-9A-Fa-f]{12})$", endpoint.strip())
-    return serial_of(found[1]) if found and found[1].upper().startswith(_MAKERS) else None
+    return serial_of(found[1]) if found and found[1].upper().startswith(MAKERS) else None  # inferred
