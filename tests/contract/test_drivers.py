@@ -239,10 +239,11 @@ async def test_a_self_signed_certificate_is_made(profile: str) -> None:
         assert "127.0.0.1" in made.subject.rfc4514_string()
 
 
-async def test_a_key_pair_of_ours_over_tls_only(profile: str) -> None:
+@pytest.mark.parametrize("pkcs12_only", [False, True])
+async def test_a_key_pair_of_ours_over_tls_only(profile: str, *, pkcs12_only: bool) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pair = KeyPair(Chain(SITE.leaf(key.public_key(), "127.0.0.1")), pkcs8(key))
-    async with opened(profile) as (connection, device, connector):
+    async with opened(profile, pkcs12_only=pkcs12_only) as (connection, device, connector):
         requests = len(device.requests)
         with pytest.raises(TrustFailure, match="never sent over plain HTTP"):
             await connection.driver.install_key_pair(ALIAS, pair)

@@ -1,10 +1,12 @@
 """Certificates already on virtual devices: listed with what uses them, deleted only when nothing does."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from fleetseal.core.model import Alias, KeySpec, Plaintext, Selection, Serial, TaskAction
 from fleetseal.operations import certificates
@@ -19,6 +21,7 @@ from tests.workflow.test_enable_faults import BOTH, camera_at
 FOREIGN = Alias("plant-https-2025")
 IDENTITY = "Axis device ID ECC-P256 (802.1AR)"
 EVERYTHING = Selection(everything=True)
+RECORDINGS = Path(__file__).parent.parent / "recordings"
 
 
 async def put(here: Site, camera: SimulatedDevice, alias: Alias = FOREIGN) -> None:
@@ -62,6 +65,25 @@ async def test_every_entry_is_listed_with_its_use_and_source(tmp_path: Path, pro
         assert {one["source"] for one in ours} == {"ours"}
         if IDENTITY in shown:
             assert (shown[IDENTITY]["source"], shown[IDENTITY]["use"]) == ("factory", ["802.1X", "RTSPS"])
+
+
+async def test_public_roots_of_the_factory_are_shown_on_request(tmp_path: Path) -> None:
+    """All that the recording has, unless something uses them."""
+    recorded = json.loads((RECORDINGS / "p3265-v_12.11.77" / "rest-cert-v1.json").read_text())["data"]
+    async with site(tmp_path, "12.11") as here:
+        camera = here.fleet.devices[0]
+        await here.add(camera)
+        before = set(camera.authority_aliases)
+        for item in recorded["ca_certificates"]:
+            if item["alias"] not in before:
+                certificate = x509.load_pem_x509_certificate(item["certificate"].encode())
+                camera.device.install_authority(item["alias"], certificate)
+        camera.device.cert_sets["mqtt_client"] = ("ISRG Root X1",)
+        shown = {alias for alias, one in (await listed(here)).items() if one["kind"] == "ca"}
+        assert shown == before | {"ISRG Root X1", "[CA]_cde32664935743c699b6bd14ca3"}
+        (every,) = await certificates.list_(here.services, EVERYTHING, public_roots=True)
+        assert {one["alias"] for one in every["certificates"] if one["kind"] == "ca"} == set(camera.authority_aliases)
+        assert every["hidden"] == 0
 
 
 async def test_a_device_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleetseal.core.model import TrustLevel
-from fleetseal.operations import preview
+from fleetseal.operations import authorities, preview
 from fleetseal.operations.contact import refresh_device
 from fleetseal.sim.fleet import SimulatedDevice
 from tests.devices import SiteAuthority
@@ -109,3 +109,30 @@ async def test_a_device_whose_clock_is_wrong_is_not_begun(tmp_path: Path) -> Non
         assert (outcome["status"], outcome["error"]) == ("Failed", "clock-is-wrong"), outcome
         assert state_of(camera) == before
         assert (await here.enable(camera, set_clock=True))[0]["status"] == "Finished"
+
+
+@BOTH
+async def test_a_verified_device_stays_verified(tmp_path: Path, profile: str) -> None:
+    """By an anchor that is only trusted; and it is not given up for a certificate that no anchor vouches for."""
+    async with camera_at(tmp_path, profile) as (here, camera):
+        plant = SiteAuthority("Plant")
+        await authorities.trust_only(here.services, actor="test", files=(plant.root,))
+        leaf = plant.leaf(KEY.public_key(), camera.address)
+        camera.device.install_key_pair("plant", x509.load_der_x509_certificate(leaf), KEY)
+        camera.device.install_authority("plant-ca", x509.load_der_x509_certificate(plant.issuing))
+        outcome = (await here.enable(camera))[0]
+        assert outcome["status"] == "Finished", outcome
+        assert "it was verified by a CA that is trusted here" in outcome["description"]
+        device = await refresh_device(here.services, await here.id_of(camera))
+        assert (device.trust_level, device.ever_anchored) == (TrustLevel.ANCHORED, True)
+        assert (device.identity_problem, device.trust_problem) == (None, None)
+        give(camera, "stranger")
+        served = camera.device.store.get("plant")
+        camera.device.store.remove("plant")
+        before = state_of(camera)
+        refused = (await here.enable(camera))[0]
+        assert (refused["status"], refused["error"]) == ("Failed", "not-verified"), refused
+        assert "it would be trusted less. Nothing was changed." in refused["description"]
+        assert state_of(camera) == before
+        assert (await here.device(camera)).trust_level is TrustLevel.ANCHORED
+        camera.device.store.add(served)

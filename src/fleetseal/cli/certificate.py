@@ -15,13 +15,19 @@ app = noun("certificate", "Certificates on devices: list, install and delete the
 
 
 @app.command(name="list", usage=chosen("certificate list"))
-async def list_(*devices: Devices, common: Common = NO_OPTIONS) -> int:
+async def list_(*devices: Devices, public_roots: Flag = False, common: Common = NO_OPTIONS) -> int:
     """List every certificate and CA entry on devices, as they show them now: use, source and expiry.
 
     Without a device: on all of them.
+
+    Parameters
+    ----------
+    public_roots
+        Also the well-known public roots that the factory ships and nothing uses.
     """
+    query = {"device": list(devices), "public_roots": str(public_roots).lower()}
     async with connected(common.directory) as client:
-        shown = await client.get("certificates", query={"device": list(devices)})
+        shown = await client.get("certificates", query=query)
         await tell_suspended(client)
     if common.json:
         output.as_json(shown)
@@ -128,3 +134,5 @@ def _table(shown: list[dict[str, Any]]) -> None:
             for device, entry in rows
         ],
     )
+    if hidden := sum(device["hidden"] for device in shown):
+        output.say(f"{hidden} public roots from the factory are not shown: --public-roots.")

@@ -199,11 +199,15 @@ class Transport:
                 f"{self.endpoint.host} answers as device {serial}, not as {self.serial}. No login was sent."
             )
 
+    def token(self) -> str:
+        """128 random bits, hexadecimal."""
+        return self._rng.bytes(16).hex()
+
     def _authorization(self, request: Request) -> str | None:
         if self._login is None:
             return None
         if self._digest is not None:
-            return self._digest.header(self._login, request.method, request.target, self._rng.bytes(16).hex())
+            return self._digest.header(self._login, request.method, request.target, self.token())
         if self._basic:
             pair = f"{self._login.username}:{self._login.password}".encode()
             return "Basic " + base64.b64encode(pair).decode()

@@ -8,6 +8,7 @@ from fleetseal.core.errors import AuthenticationFailed, FleetsealError, InvalidI
 from fleetseal.core.model import Alias, CertificateSource, Device, Selection, TaskAction, TaskId
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.text import clean, timestamp
+from fleetseal.devices.axis.public_roots import PUBLIC_ROOTS
 from fleetseal.operations import issuing, listing, matching, tasks
 from fleetseal.operations.contact import note_refusal, ready
 from fleetseal.operations.listing import Context, Row
@@ -24,12 +25,13 @@ if TYPE_CHECKING:  # reading commands do not load the engine
     from fleetseal.jobs.engine import Engine
 
 
-async def list_(services: Services, selection: Selection) -> list[Row]:
+async def list_(services: Services, selection: Selection, *, public_roots: bool = False) -> list[Row]:
     """Every entry of each device's store, with a key or as a CA, read from the devices now; nothing is written.
 
-    One object for each device: `{"id","mac","address","message","certificates"}`. `message` is empty, or says why
-    the device could not be read. A certificate is `{"alias","kind","use","source","subject","issuer","names",
-    "serial","not_before","not_after","sha256","key"}`: `kind` is `key` or `ca`, `use` the services that use it,
+    One object for each device: `{"id","mac","address","message","certificates","hidden"}`. `message` is empty, or says
+    why the device could not be read; `hidden` counts the well-known public roots from the factory that nothing uses,
+    which are left out unless `public_roots`. A certificate is `{"alias","kind","use","source","subject","issuer",
+    "names","serial","not_before","not_after","sha256","key"}`: `kind` is `key` or `ca`, `use` the services that use it,
     `source` `ours`, `factory`, `default` or `other`; what cannot be read in it is null. Raises NotFound, Conflict,
     InvalidInput for the selection.
     """
@@ -40,9 +42,11 @@ async def list_(services: Services, selection: Selection) -> list[Row]:
     async def one(device: Device) -> Row:
         shown: Row = {"id": device.id, "mac": device.mac, "address": device.address}
         try:
-            return {**shown, "message": "", "certificates": await _read(services, context, device)}
+            entries = await _read(services, context, device)
         except FleetsealError as error:
-            return {**shown, "message": error.message, "certificates": []}
+            return {**shown, "message": error.message, "certificates": [], "hidden": 0}
+        told = [entry for entry in entries if public_roots or entry["use"] or entry["sha256"] not in PUBLIC_ROOTS]
+        return {**shown, "message": "", "certificates": told, "hidden": len(entries) - len(told)}
 
     return await side_by_side([one(device) for device in devices], at_once=context.settings.jobs_concurrency)
 

@@ -16,6 +16,7 @@ from fleetseal.pki import chain, keys
 _KEY_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _LARGEST_FILE = 1 << 20
 _ROUNDS = 600_000  # PBKDF2-HMAC-SHA256 (OWASP, 2023)
+_ROUNDS_FOR_DEVICES = 2048
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,30 @@ def read(files: Iterable[bytes], passphrase: Secret | None) -> Contents:
 
 def write(name: str, key: bytes, certificates: tuple[bytes, ...], passphrase: Secret) -> bytes:
     """A PKCS#12 file (PBES2, AES-256, HMAC-SHA256): the key (PKCS#8 DER), its certificate first, then the chain."""
-    loaded = keys.load(key)
-    parsed = [chain.load(der) for der in certificates]
-    encryption = (
+    return _written(name, key, certificates, _encryption(passphrase, old=False, rounds=_ROUNDS))
+
+
+def pack(key: bytes, leaf: bytes, passphrase: Secret, *, old: bool) -> bytes:
+    """The same for a device that opens it at once: a random passphrase needs few rounds. `old`: PBE-SHA1-3DES and a
+    SHA-1 MAC (RFC 7292 C), which firmware takes that knows nothing newer."""
+    return _written("", key, (leaf,), _encryption(passphrase, old=old, rounds=_ROUNDS_FOR_DEVICES))
+
+
+def _encryption(passphrase: Secret, *, old: bool, rounds: int) -> serialization.KeySerializationEncryption:
+    return (
         serialization.PrivateFormat.PKCS12.encryption_builder()
-        .kdf_rounds(_ROUNDS)
-        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
-        .hmac_hash(hashes.SHA256())
+        .kdf_rounds(rounds)
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC if old else pkcs12.PBES.PBESv2SHA256AndAES256CBC)
+        .hmac_hash(hashes.SHA1() if old else hashes.SHA256())  # noqa: S303 - what old firmware verifies
         .build(passphrase.reveal().encode())
     )
-    return pkcs12.serialize_key_and_certificates(name.encode(), loaded, parsed[0], parsed[1:], encryption)
+
+
+def _written(
+    name: str, key: bytes, certificates: tuple[bytes, ...], encryption: serialization.KeySerializationEncryption
+) -> bytes:
+    parsed = [chain.load(der) for der in certificates]
+    return pkcs12.serialize_key_and_certificates(name.encode(), keys.load(key), parsed[0], parsed[1:], encryption)
 
 
 def _is_pkcs12(data: bytes) -> bool:

@@ -48,6 +48,7 @@ class Faults:
     key_generation_refused: bool = False  # KeyPairGenerationFault, "Failed to generate key pair"
     store_full: bool = False
     load_certificates: str | None = None  # "keys-not-matching" or "no-effect" of tds:LoadCertificates
+    pkcs12_only: bool = False  # tds:LoadCertificateWithPrivateKey is not implemented
     csr_sha1: bool | None = None  # None: as the profile does
     rsa_1024: bool = False  # keys of CreateCertificate2
     clock_offset: float = 0.0  # device's clock minus the real one, seconds; setting the clock changes it

@@ -112,6 +112,11 @@ class Profile:
         return self.source.startswith("inferred")
 
     @property
+    def only_old_pkcs12(self) -> bool:
+        """AES in PKCS#12 is not known before 10 (inferred, device-api 7.4)."""
+        return int(self.product.firmware.partition(".")[0]) < 10
+
+    @property
     def switch(self) -> bool:
         """Not a VAPIX device at all (device-api 15.3)."""
         return not self.interfaces.soap and not self.parameters

@@ -32,6 +32,7 @@ CERT_SETS = (  # soap-ListCertSets.xml
     "NTS", "EAPPEAP_MSCHAPV2_WIRED", "AVHS", "SIP", "Streaming_RTSPS", "RemoteSyslog", "StreamingMediaClient",
     "WebServer", "StreamingDeviceEventClient", "mqtt_client", "O3C",
 )  # fmt: skip
+_PBES2 = bytes.fromhex("2a864886f70d01050d")  # 1.2.840.113549.1.5.13
 _DEVICE_ID = "Axis device ID ECC-P256 (802.1AR)"
 
 Operation = Callable[[Node], Awaitable[str]]
@@ -175,6 +176,8 @@ class Soap:
         parts = node.children("acertificates", "Id", "Certificate", "Password")
         try:
             data = _bytes(one(parts["Certificate"]))
+            if _PBES2 in data and self._device.profile.only_old_pkcs12:
+                raise Refusal(Reason.FORMAT, "the encryption of the PKCS#12 file is not known")
             key, certificate, _ = pkcs12.load_key_and_certificates(data, one(parts["Password"]).text.encode())
         except ValueError as error:
             raise Refusal(Reason.FORMAT, "the PKCS#12 file cannot be read with this password") from error
@@ -246,6 +249,8 @@ class Soap:
         return element("tds:LoadCACertificatesResponse")
 
     async def _load_pair(self, node: Node) -> str:
+        if self._device.faults.pkcs12_only:
+            raise Refusal(Reason.UNKNOWN_ACTION, "Optional action not implemented")
         items = node.children("tds", "CertificateWithPrivateKey")["CertificateWithPrivateKey"]
         for item in items:
             parts = item.children("tt", "CertificateID", "Certificate", "PrivateKey")

@@ -15,9 +15,10 @@ router = APIRouter(prefix="/certificates", tags=["certificates"])
 
 @router.get("", summary="Every certificate and CA entry on devices, as they show them now; without a device, on all")
 async def list_certificates(
-    backend: Asked, devices: Annotated[list[str] | None, Query(alias="device")] = None
+    backend: Asked, devices: Annotated[list[str] | None, Query(alias="device")] = None, public_roots: bool = False
 ) -> list[dict[str, Any]]:
-    return await certificates.list_(backend.services, Selection(tuple(devices or ()), everything=not devices))
+    selection = Selection(tuple(devices or ()), everything=not devices)
+    return await certificates.list_(backend.services, selection, public_roots=public_roots)
 
 
 @router.post("/installation", status_code=202, summary="Install certificates with their keys on devices; the task")

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from fleetseal.core.errors import NotSupported
 from fleetseal.core.model import (
     Alias,
     CertificateRequest,
@@ -12,12 +13,13 @@ from fleetseal.core.model import (
     KeyPair,
     KeySpec,
 )
+from fleetseal.core.secrets import Secret
 from fleetseal.devices.axis import catalogue, wire_soap
 from fleetseal.devices.axis.base import AxisDriver, not_there
-from fleetseal.pki import keys
+from fleetseal.pki import keys, pkcs12
 
-_FIRST_WITH_PKCS8 = (10,)
-"""Inferred (device-api 8.4)."""
+_FIRST_MODERN = (10,)
+"""From here on PKCS#8 and AES in PKCS#12 are taken; before, PKCS#1 and 3DES (inferred, device-api 7.4, 8.4)."""
 
 
 class SoapDriver(AxisDriver):
@@ -46,11 +48,16 @@ class SoapDriver(AxisDriver):
         await self._transport.ask(wire_soap.load_certificate(alias, chain.leaf))
 
     async def install_key_pair(self, alias: Alias, bundle: KeyPair) -> None:
+        """As PKCS#12, under a passphrase for this one way, where the device takes it no other way."""
         self._refuse_plain_http()
-        key = bundle.private_key
-        if catalogue.version(self._facts.firmware) < _FIRST_WITH_PKCS8:
-            key = keys.to_traditional(key)
-        await self._transport.ask(wire_soap.load_key_pair(alias, bundle.chain.leaf, key))
+        old, key = catalogue.version(self._facts.firmware) < _FIRST_MODERN, bundle.private_key
+        try:
+            plain = keys.to_traditional(key) if old else key
+            await self._transport.ask(wire_soap.load_key_pair(alias, bundle.chain.leaf, plain))
+        except NotSupported:
+            passphrase = self._transport.token()
+            packed = pkcs12.pack(key, bundle.chain.leaf, Secret(passphrase), old=old)
+            await self._transport.ask(wire_soap.load_pkcs12(alias, packed, passphrase))
 
     async def install_authority(self, alias: Alias, certificate: bytes) -> None:
         await self._transport.ask(wire_soap.load_authority(alias, certificate))

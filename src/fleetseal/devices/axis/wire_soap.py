@@ -90,6 +90,17 @@ def load_key_pair(alias: Alias, leaf: bytes, private_key: bytes) -> Ask[None]:
     )
 
 
+def load_pkcs12(alias: Alias, packed: bytes, passphrase: str) -> Ask[None]:
+    """Certificate and key in one file (device-api 7.4)."""
+    return _ask(
+        f"<acertificates:LoadPkcs12>{_id(alias)}"
+        f"<acertificates:Certificate>{wire.to_base64(packed)}</acertificates:Certificate>"
+        f"<acertificates:Password>{escape(passphrase)}</acertificates:Password></acertificates:LoadPkcs12>",
+        lambda body: None,
+        act="take the certificate and its key",
+    )
+
+
 def load_authority(alias: Alias, certificate: bytes) -> Ask[None]:
     return _ask(
         "<tds:LoadCACertificates><tds:CACertificate>"
