@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
 from fleetseal.cli.main import run
 from fleetseal.core.config import environment
 from fleetseal.sim.announce import Announcer
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
+from tests.devices import SiteAuthority
 
 T = TypeVar("T")
 
@@ -69,13 +73,14 @@ class Line:
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self(*arguments, "--json", code=code)[0])
 
-    def prepare(self) -> None:
+    def prepare(self, *, authority: bool = True) -> None:
         """A CA, and settings for tests."""
         self("settings", "set", "devices.maker-roots", str(self.folder / "roots.pem"))
         self("settings", "set", "https.soak-seconds", "0")
         self("settings", "set", "https.verify-seconds", "5")
         passphrase = str(self.folder / "passphrase")
-        self("ca", "create", "--name", "Site", "--key-type", "ec", "--passphrase-file", passphrase)
+        if authority:
+            self("ca", "create", "--name", "Site", "--key-type", "ec", "--passphrase-file", passphrase)
 
     def add(self, device: SimulatedDevice, *, password: str = "simulated", code: int = 0) -> dict[str, Any]:
         (self.folder / "typed").write_text(password)
@@ -485,3 +490,41 @@ def test_what_is_noted_and_what_no_longer_fits_is_shown(devices: Devices, line: 
     line("https", "enable", device.serial)
     shown = line.json("device", "show", device.serial)
     assert (shown["status"], shown["findings"], shown["change"]) == ("OK", [], None)
+
+
+def test_certificates_are_installed_from_files(line: Line, devices: Devices) -> None:
+    line.prepare(authority=False)
+    first, second = devices.add("12.11", "9.10")
+    for camera in (first, second):
+        line.add(camera)
+    plant, keys = SiteAuthority("Plant"), [rsa.generate_private_key(65537, 2048) for _ in range(2)]
+    files = []
+    for camera, key in zip((first, second), keys, strict=True):
+        leaf = x509.load_der_x509_certificate(plant.leaf(key.public_key(), f"axis-{camera.serial}.plant.example"))
+        sealing = BestAvailableEncryption(camera.serial.encode())
+        files.append(line.folder / f"{camera.serial}.p12")
+        files[-1].write_bytes(pkcs12.serialize_key_and_certificates(None, key, leaf, None, sealing))
+        (line.folder / f"{camera.serial}.phrase").write_text(camera.serial + "\n")
+    phrases = [option for file in files for option in ("--passphrase-file", str(file.with_suffix(".phrase")))]
+    one_of_three = line("certificate", "install", *map(str, files), str(files[0]), *phrases, code=2)[1]
+    assert "Give one passphrase for all 3 files, or one for each of them" in one_of_three
+    wrong = line("certificate", "install", str(files[0]), *phrases[2:], code=4)[1]
+    assert "The passphrase is wrong" in wrong
+    stray = line.folder / "stray.pem"
+    stray.write_text("nothing")
+    result = line.json("certificate", "install", *map(str, files), *phrases)
+    assert (result["action"], result["state"], result["unmatched"]) == ("Install certificate", "Finished", [])
+    assert [(one["status"], one["file"]) for one in result["devices"]] == [("Finished", str(file)) for file in files]
+    assert {row["https"] for row in line.json("device", "list")} == {"Enabled"}
+    (stored,) = [
+        entry
+        for entry in line.json("certificate", "list", second.serial)[0]["certificates"]
+        if entry["use"] == ["HTTPS"]
+    ]
+    assert (stored["source"], stored["kind"]) == ("other", "key")
+    result = line.json("certificate", "install", str(stray), "--device", first.serial, code=1)
+    assert (result["devices"], result["state"], result["unmatched"][0]["file"]) == ([], "Failed", str(stray))
+    out, _ = line("certificate", "install", str(stray), code=1)
+    assert f"{stray} was not used: " in out
+    assert "cannot be retried" in line("task", "retry", "1", code=2)[1]
+    line("certificate", "install", str(stray), "--device", "B8A44F999999", code=3)

@@ -12,19 +12,29 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from fleetseal.cli.main import build, run
 from fleetseal.core import log
 from fleetseal.core.errors import FleetsealError
 from fleetseal.core.model import Login, Selection
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import authorities, contact, inventory, tasks
+from fleetseal.operations import authorities, certificates, contact, inventory, tasks
 from fleetseal.operations.inventory import Changes
+from fleetseal.pki.bundles import File
 from fleetseal.sim.certificates import PrivateKey
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import audit
+from tests.devices import SiteAuthority
 from tests.site import Site, site
 
 PASSWORD = 'c4n4ry "pw" +/=&<\\'
@@ -32,6 +42,7 @@ WRONG = "c4n4ry wrong pw"
 CHANGED = "c4n4ry changed pw"
 PASSPHRASE = "c4n4ry phrase 'of' the CA"
 WRONG_PASSPHRASE = "c4n4ry wrong phrase"
+FILE_PASSPHRASE = "c4n4ry phrase of a file"
 
 
 @dataclass
@@ -129,7 +140,49 @@ async def exercise(here: Site, canaries: Canaries) -> list[object]:
     await first.trouble(ok_without_effect={})
     first.device.users[first.username] = CHANGED
     said.append(await set_password(here, first, CHANGED))
-    return [*said, *await here.enable(first, renew=True)]
+    return [*said, *await here.enable(first, renew=True), *await bring(here, first, canaries)]
+
+
+async def bring(here: Site, camera: SimulatedDevice, canaries: Canaries) -> list[object]:
+    """A certificate and key from a file: wrong passphrase, refused by the device, put back, and in service."""
+    plant, key = SiteAuthority("Plant"), rsa.generate_private_key(65537, 2048)
+    leaf = x509.load_der_x509_certificate(plant.leaf(key.public_key(), camera.address))
+    packed = serialize_key_and_certificates(None, key, leaf, None, BestAvailableEncryption(FILE_PASSPHRASE.encode()))
+    canaries.key("key from a file", key)
+    canaries.add("PKCS#12 file", packed[:64])
+    canaries.add("passphrase of a file", FILE_PASSPHRASE.encode())
+    canaries.add("passphrase of a file", WRONG_PASSPHRASE.encode())
+    await authorities.trust_only(here.services, actor="test", files=(plant.root, plant.issuing))
+    said: list[object] = []
+    tries: tuple[tuple[str, dict[str, Any]], ...] = (
+        (WRONG_PASSPHRASE, {}),
+        (FILE_PASSPHRASE, {"store_full": True}),
+        (FILE_PASSPHRASE, {"store_full": False, "ok_without_effect": {"bind": 9}}),
+        (FILE_PASSPHRASE, {"ok_without_effect": {}}),
+    )
+    for phrase, faults in tries:
+        await camera.trouble(**faults)
+        try:
+            task_id = await certificates.install(
+                here.services,
+                here.engine,
+                actor="test",
+                files=[File("plant.p12", packed, Secret(phrase))],
+                reference=camera.serial,
+                for_https=True,
+                set_clock=False,
+            )
+        except FleetsealError as error:
+            said.append(error.message)
+        else:
+            said += (await here.ended(task_id))["devices"]
+    assert [said[0], *(one["status"] for one in said[1:] if isinstance(one, dict))] == [
+        "The passphrase is wrong, or the PKCS#12 file is damaged.",
+        "Failed",
+        "Rolled back",
+        "Finished",
+    ], said
+    return said
 
 
 async def set_password(here: Site, camera: SimulatedDevice, password: str) -> object:
@@ -225,7 +278,7 @@ def test_the_command_line_shows_no_passphrase(tmp_path: Path, capfd: pytest.Capt
 def test_no_option_takes_a_secret_as_its_value() -> None:
     """Secrets come from files and prompts, so that no list of processes shows one."""
     found = set()
-    for noun in ("ca", "device", "https", "task", "settings"):
+    for noun in ("ca", "certificate", "device", "https", "task", "settings"):
         for command in build()[noun]:
             if not command.startswith("-"):
                 arguments = build()[noun][command].assemble_argument_collection()
