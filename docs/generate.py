@@ -32,6 +32,7 @@ WITHOUT_A_CLASS = {
     "foreign-certificate": "The device serves a valid certificate of another issuer, and replacing it was not asked.",
     "no-certificate": "There is no CA here, and the device holds no certificate that HTTPS could serve.",
     "several-certificates": "There is no CA here, and the device holds several certificates that HTTPS could serve.",
+    "not-verified": "The device is verified, and no CA trusted here vouches for the certificate that it was to serve.",
     "no-way-back": "If HTTPS failed on this device, nobody could reach it; it was not changed (`https.escape-route`).",
     "clock-is-wrong": "By the device's clock the new certificate would not be valid (DEV-CLOCK).",
 }

@@ -21,7 +21,10 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCE = ROOT / "src" / "fleetseal"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PROCEDURE = ROOT / "docs" / "procedures" / "enable-https.md"
-MODULES = {"enable-https.md": ("https", "switch", "enrolment", "work", "observe"), "certificates.md": ("entries",)}
+MODULES = {
+    "enable-https.md": ("https", "switch", "enrolment", "delivery", "settling", "work", "observe"),
+    "certificates.md": ("entries", "installing"),
+}
 """Whose calls make the journal of the procedures on that page."""
 
 READERS = {"device": 0, "local": 0, "note": 0, "switch_https": 1, "verify": 1}

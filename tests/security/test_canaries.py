@@ -30,7 +30,6 @@ from fleetseal.core.model import Login, Selection
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import authorities, certificates, contact, inventory, tasks
 from fleetseal.operations.inventory import Changes
-from fleetseal.pki.bundles import File
 from fleetseal.sim.certificates import PrivateKey
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import audit
@@ -167,7 +166,7 @@ async def bring(here: Site, camera: SimulatedDevice, canaries: Canaries) -> list
                 here.services,
                 here.engine,
                 actor="test",
-                files=[File("plant.p12", packed, Secret(phrase))],
+                files=[("plant.p12", packed, Secret(phrase))],
                 reference=camera.serial,
                 for_https=True,
                 set_clock=False,

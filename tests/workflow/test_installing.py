@@ -67,9 +67,14 @@ def pem_key(key: int = 0) -> bytes:
     return KEYS[key].private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
+def given(*files: File) -> list[tuple[str, bytes, Secret | None]]:
+    """As the API gives them."""
+    return [(file.name, file.content, file.passphrase) for file in files]
+
+
 async def request(here: Site, *files: File, device: str | None = None, for_https: bool = True, **more: Any) -> Any:
     options = {"actor": "test", "reference": device, "for_https": for_https, "set_clock": False, **more}
-    task_id = await certificates.install(here.services, here.engine, files=files, **options)
+    task_id = await certificates.install(here.services, here.engine, files=given(*files), **options)
     return await here.ended(task_id)
 
 
@@ -327,7 +332,7 @@ async def begun(here: Site, *files: File, for_https: bool = True) -> TaskId:
         here.services,
         Idle(),  # type: ignore[arg-type]  # what the request needs of an engine
         actor="test",
-        files=files,
+        files=given(*files),
         reference=None,
         for_https=for_https,
         set_clock=False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fleetseal.core.errors import AuthenticationFailed, FleetsealError, InvalidInput, Locked
 from fleetseal.core.model import Alias, CertificateSource, Device, Selection, TaskAction, TaskId
 from fleetseal.core.runtime import side_by_side
+from fleetseal.core.secrets import Secret
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.public_roots import PUBLIC_ROOTS
 from fleetseal.operations import issuing, listing, matching, tasks
@@ -68,19 +69,19 @@ async def install(
     engine: "Engine",
     *,
     actor: str,
-    files: Sequence[File],
+    files: Sequence[tuple[str, bytes, Secret | None]],
     reference: str | None,
     for_https: bool,
     set_clock: bool,
 ) -> TaskId:
-    """A task that installs the certificates of `files`, each with its key: on the one device that it names, or, when
-    `reference` names a device, the only one there.
+    """A task that installs the certificates of `files` (name, content, passphrase), each with its key: on the one device
+    that it names, or, when `reference` names a device, the only one there.
 
     What cannot be used is told in the task's result. Keys are sealed here, and kept until their jobs have ended.
     Raises Locked when no file could be opened for want of the passphrase; NotFound, Conflict, InvalidInput for the
     device that is named.
     """
-    found, unused = await asyncio.to_thread(read, files)
+    found, unused = await asyncio.to_thread(read, [File(*file) for file in files])
     if not found and unused and all(one.locked for one in unused):
         raise Locked(unused[0].reason)
     async with services.database.reading() as tx:

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query
 
 from fleetseal.core.model import Selection
 from fleetseal.operations import certificates, tasks
-from fleetseal.pki.bundles import File
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import CertificateDeletion, CertificateInstallation, decoded, secret
 
@@ -27,7 +26,7 @@ async def install_certificates(backend: Asked, body: CertificateInstallation) ->
         backend.services,
         await backend.engine(),
         actor=backend.actor,
-        files=[File(one.name, decoded(one.content.get_secret_value()), secret(one.passphrase)) for one in body.files],
+        files=[(one.name, decoded(one.content.get_secret_value()), secret(one.passphrase)) for one in body.files],
         reference=body.device,
         for_https=body.purpose == "https",
         set_clock=body.set_clock,

@@ -239,8 +239,8 @@ def decoded(text: str) -> bytes:
     """Of base64. Raises InvalidInput."""
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise InvalidInput("A file in the request is not base64.") from None
+    except binascii.Error as error:
+        raise InvalidInput("A file in the request is not base64.") from error
 
 
 def login(username: str | None, password: SecretStr | None) -> model.Login | None:
