@@ -74,8 +74,8 @@ async def install(
     for_https: bool,
     set_clock: bool,
 ) -> TaskId:
-    """A task that installs the certificates of `files` (name, content, passphrase), each with its key: on the one device
-    that it names, or, when `reference` names a device, the only one there.
+    """A task that installs the certificates of `files` (name, content, passphrase), each with its key: on the one
+    device that it names, or, when `reference` names a device, the only one there.
 
     What cannot be used is told in the task's result. Keys are sealed here, and kept until their jobs have ended.
     Raises Locked when no file could be opened for want of the passphrase; NotFound, Conflict, InvalidInput for the
