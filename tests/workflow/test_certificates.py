@@ -14,7 +14,7 @@ from fleetseal.operations.run_job import run_job
 from fleetseal.sim.fleet import SimulatedDevice
 from fleetseal.store import audit
 from fleetseal.store import tasks as store
-from tests.devices import endpoint_of, login_of
+from tests.devices import SiteAuthority, endpoint_of, login_of
 from tests.site import Site, site
 from tests.workflow.test_enable_faults import BOTH, camera_at
 
@@ -39,8 +39,8 @@ async def delete(here: Site, camera: SimulatedDevice, alias: str = FOREIGN) -> d
     return dict(outcome)
 
 
-async def listed(here: Site) -> dict[str, dict[str, Any]]:
-    (device,) = await certificates.list_(here.services, EVERYTHING)
+async def listed(here: Site, *, public_roots: bool = False) -> dict[str, dict[str, Any]]:
+    (device,) = await certificates.list_(here.services, EVERYTHING, public_roots=public_roots)
     assert device["message"] == ""
     return {entry["alias"]: entry for entry in device["certificates"]}
 
@@ -53,7 +53,7 @@ async def test_every_entry_is_listed_with_its_use_and_source(tmp_path: Path, pro
         assert (await here.enable(camera))[0]["status"] == "Finished"
         await put(here, camera)
         camera.device.cert_sets["mqtt_client"] = (FOREIGN,)
-        shown = await listed(here)
+        shown = await listed(here, public_roots=True)
         assert [alias for alias, one in shown.items() if one["kind"] == "key"] == list(camera.aliases)
         assert [alias for alias, one in shown.items() if one["kind"] == "ca"] == list(camera.authority_aliases)
         bound = shown[camera.web.bound or ""]
@@ -68,21 +68,25 @@ async def test_every_entry_is_listed_with_its_use_and_source(tmp_path: Path, pro
 
 
 async def test_public_roots_of_the_factory_are_shown_on_request(tmp_path: Path) -> None:
-    """All that the recording has, unless something uses them."""
+    """All that the recording names, unless something uses them or they are something else."""
     recorded = json.loads((RECORDINGS / "p3265-v_12.11.77" / "rest-cert-v1.json").read_text())["data"]
+    names = {item["alias"] for item in recorded["ca_certificates"]}
+    makers, other = {name for name in names if name.startswith("Axis device ID ")}, "[CA]_cde32664935743c699b6bd14ca3"
     async with site(tmp_path, "12.11") as here:
         camera = here.fleet.devices[0]
         await here.add(camera)
-        before = set(camera.authority_aliases)
-        for item in recorded["ca_certificates"]:
-            if item["alias"] not in before:
-                certificate = x509.load_pem_x509_certificate(item["certificate"].encode())
-                camera.device.install_authority(item["alias"], certificate)
+        assert set(camera.authority_aliases) == names - {other}
         camera.device.cert_sets["mqtt_client"] = ("ISRG Root X1",)
-        shown = {alias for alias, one in (await listed(here)).items() if one["kind"] == "ca"}
-        assert shown == before | {"ISRG Root X1", "[CA]_cde32664935743c699b6bd14ca3"}
+        camera.device.store.remove("Amazon Root CA 1")
+        plant = SiteAuthority("Plant")
+        camera.device.install_authority("Amazon Root CA 1", x509.load_der_x509_certificate(plant.issuing))
+        camera.device.install_authority(other, x509.load_der_x509_certificate(plant.root))
+        (device,) = await certificates.list_(here.services, EVERYTHING)
+        shown = {one["alias"] for one in device["certificates"] if one["kind"] == "ca"}
+        assert shown == makers | {"ISRG Root X1", "Amazon Root CA 1", other}
+        assert device["hidden"] == len(names) - len(shown)
         (every,) = await certificates.list_(here.services, EVERYTHING, public_roots=True)
-        assert {one["alias"] for one in every["certificates"] if one["kind"] == "ca"} == set(camera.authority_aliases)
+        assert {one["alias"] for one in every["certificates"] if one["kind"] == "ca"} == names
         assert every["hidden"] == 0
 
 

@@ -257,7 +257,8 @@ def _state(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> Tas
 def _heading(task: TaskRecord, jobs: tuple[JobRecord, ...]) -> str:
     failed = sum(job.status in _FAILED for job in jobs)
     if refused := _unmatched(task):
-        return f"{task.action} failed on {failed} of {len(jobs)} devices, and {len(refused)} files were not used"
+        unused = "1 file was not used" if len(refused) == 1 else f"{len(refused)} files were not used"
+        return f"{task.action} failed on {failed} of {len(jobs)} devices, and {unused}" if jobs else unused
     if failed:
         return f"{task.action} failed on {failed} of {len(jobs)} devices"
     cancelled = sum(job.status is JobStatus.CANCELLED for job in jobs)
