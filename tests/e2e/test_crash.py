@@ -181,5 +181,5 @@ async def test_each_single_kill_ends_enabled(tmp_path: Path, profile: str, part:
 def test_the_scenarios_reach_the_steps_of_the_source() -> None:
     """A step that is new in the source belongs into a scenario."""
     device = {*ENABLE_DEVICE, *RENEWAL_DEVICE, *OPENED_DEVICE, *FALLBACK_DEVICE}
-    named = set().union(*map(steps_of, ("https", "switch", "enrolment", "settling")))
+    named = set().union(*map(steps_of, ("https", "switch", "enrolment", "delivery", "settling")))
     assert named == device | {*ENABLE_LOCAL, *FALLBACK_LOCAL}

@@ -18,7 +18,7 @@ from fleetseal.core.errors import (
 from fleetseal.core.model import JobId, JobStatus, TaskAction
 from fleetseal.jobs import retry
 from fleetseal.jobs.run import CONFIRMING, Cancelled, Run, Undo
-from fleetseal.operations import contact, entries, https, installing, issuing, refreshing, states
+from fleetseal.operations import contact, entries, https, installing, issuing, refreshing
 from fleetseal.operations import settings as current_settings
 from fleetseal.operations.services import Services
 from fleetseal.operations.work import Ended, Work, execute_undo

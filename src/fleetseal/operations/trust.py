@@ -351,4 +351,10 @@ def _is_anchored(host: str, served: Served, own: Anchored, at: datetime) -> bool
 
 
 def _chains(leaf: bytes, above: tuple[bytes, ...], own: Anchored, name: str, at: datetime) -> bool:
-    return bool(own.anchors) and chain.chains_to(leaf, intermediates=above, anchors=own.anchors, name=name, at=at)
+    if not own.anchors:
+        return False
+    try:
+        chain.verify_server(leaf, above, anchors=own.anchors, name=name, at=at)
+    except (TrustFailure, InvalidInput):  # not ours, or an address that no certificate can name
+        return False
+    return True

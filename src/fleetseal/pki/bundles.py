@@ -103,7 +103,7 @@ def require_fit(leaf: bytes, *, now: datetime, for_https: bool) -> None:
 
 
 def _leaf_for(key: keys.PrivateKey, files: Iterable[_Read]) -> tuple[_Read, bytes] | None:
-    spki_sha256 = keys.spki_sha256(keys.public_spki(key))
+    spki_sha256 = keys.spki_sha256(keys.spki(key.public_key()))
     for file in files:
         for der in file.certificates:
             try:
