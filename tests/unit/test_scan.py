@@ -11,8 +11,9 @@ import pytest
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.runtime import SystemClock
-from fleetseal.devices.discovery import scan
+from fleetseal.devices.discovery import neighbours, scan
 from fleetseal.devices.discovery.scan import Progress, parse_ranges
+from tests.support import FakeClock
 
 
 @pytest.mark.parametrize(
@@ -159,3 +160,52 @@ print(*asyncio.run(scan(ranges, ports=({port}, 1), seconds=1, clock=SystemClock(
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == expected, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit on open files is one of POSIX systems")
+@pytest.mark.parametrize("near", ["127.0.9.0/24", "10.0.0.0/24"])
+def test_a_system_that_grants_no_socket_at_all_is_told(near: str) -> None:
+    """In a process of its own, which has as many files open as it may; its clock takes no real time."""
+    program = f"""
+import asyncio, ipaddress, os, resource
+from fleetseal.core.errors import InvalidInput
+from fleetseal.devices.discovery.scan import parse_ranges, scan
+from tests.support import FakeClock
+async def main():
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, free + 1))
+    on_link = [ipaddress.ip_network("{near}")]
+    try:
+        await scan(parse_ranges(["127.0.9.1"]), ports=(1,), seconds=1, clock=FakeClock(), on_link=on_link)
+    except InvalidInput as error:
+        print(error.message)
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "grants no more connections" in done.stdout, done.stderr
+    assert "gc_thresh3" in done.stdout
+
+
+async def test_a_place_in_the_neighbour_table_is_there_for_any_address_of_loopback() -> None:
+    clock = FakeClock()
+    for text in ("127.0.9.1", "::1"):
+        await neighbours.place_for(ipaddress.ip_address(text), clock)
+    assert clock.monotonic() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit on open files is one of POSIX systems")
+def test_a_full_table_is_not_waited_for_without_end() -> None:
+    program = """
+import asyncio, ipaddress, resource
+from fleetseal.devices.discovery import neighbours
+from tests.support import FakeClock
+clock = FakeClock()
+async def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    await neighbours.place_for(ipaddress.ip_address("127.0.9.1"), clock)
+    print(round(clock.monotonic()))
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "90", done.stderr

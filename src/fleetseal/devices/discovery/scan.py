@@ -1,4 +1,4 @@
-"""Range scan: which addresses accept a connection on a port where devices listen. No byte is sent to any."""
+"""Range scan: which addresses accept a connection on a port where devices listen. Nothing is said to any."""
 
 import errno
 import ipaddress
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.runtime import Clock
 from fleetseal.core.text import clean
+from fleetseal.devices.discovery import neighbours
+from fleetseal.devices.discovery.neighbours import Address
 from fleetseal.devices.target import may_be_dialled
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LARGEST = 65_536
@@ -24,13 +25,12 @@ ROUTED_RATE = 10_000
 """Addresses a second beyond a router."""
 
 NEIGHBOUR_RATE = 300
-"""Addresses a second on a network of this computer. Each unanswered one holds a place in the kernel's neighbour table
-for about 3 s; Linux has 1,024 places and drops what does not fit without an error, live devices included."""
+"""Addresses a second on a network of this computer: what the kernel's neighbour table takes while few of them live.
+Where many do, the table sets the pace (`neighbours`)."""
 
 _TICK_SECONDS = 0.005
 _PATIENCE_SECONDS = 10.0
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR, 10035})  # Windows' own
-_FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 @dataclass
@@ -90,7 +90,8 @@ async def scan(
     found: set[Address] = set()
     for part, pace in ((far, rate), ([one for one in addresses if one in near], neighbour_rate)):
         if part:
-            found |= await _Sweep(tuple(dict.fromkeys(ports)), seconds, clock, progress).run(part, pace)
+            sweep = _Sweep(tuple(dict.fromkeys(ports)), seconds, clock, progress, near=part is not far)
+            found |= await sweep.run(part, pace)
     return tuple(str(address) for address in addresses if address in found)
 
 
@@ -98,8 +99,9 @@ class _Sweep:
     """One paced pass. Connections are begun and looked at in turns of 5 ms, by one selector: this costs a fifth of
     what a task and a stream for each would."""
 
-    def __init__(self, ports: tuple[int, ...], seconds: float, clock: Clock, progress: Progress) -> None:
+    def __init__(self, ports: tuple[int, ...], seconds: float, clock: Clock, progress: Progress, *, near: bool) -> None:
         self._ports = ports
+        self._near = near
         self._seconds = seconds
         self._clock = clock
         self._progress = progress
@@ -138,17 +140,18 @@ class _Sweep:
         """False when the system grants no more sockets now."""
         if len(self._begun) >= self._places:
             return False
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        if self._near and port == self._ports[0] and not neighbours.fits(address):
+            return self._no_room(now)
         try:
-            connection = socket.socket(family, socket.SOCK_STREAM)
+            connection = socket.socket(neighbours.family(address), socket.SOCK_STREAM)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in neighbours.FULL:
                 return self._no_room(now)
             self._close(address, None)  # no such family here
             return True
         connection.setblocking(False)
         result = connection.connect_ex((str(address), port))
-        if result in _FULL:
+        if result in neighbours.FULL:
             connection.close()
             return self._no_room(now)
         self._granted = now
@@ -160,9 +163,9 @@ class _Sweep:
         return True
 
     def _no_room(self, now: float) -> bool:
-        """Try later: False. Raises InvalidInput when that did not help for 10 s."""
-        if now - self._granted > _PATIENCE_SECONDS:
-            raise InvalidInput("This system grants no more connections. Close programs, and search again.")
+        """Try later: False. Raises InvalidInput when that did not help for long."""
+        if now - self._granted > (neighbours.PATIENCE_SECONDS if self._near else _PATIENCE_SECONDS):
+            raise neighbours.no_room()
         return False
 
     def _collect(self, now: float) -> None:
