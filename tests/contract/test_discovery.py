@@ -27,11 +27,13 @@ pytestmark = pytest.mark.skipif(
 ADDRESSES = ("127.0.6.1", "127.0.6.2")
 
 
+SERIALS = tuple(f"{maker}{os.getpid() & 0xFFFFFF:06X}" for maker in ("B8A44F", "ACCC8E"))
+"""Of this process alone: virtual devices of other tests announce themselves at the same time."""
+
+
 def specs() -> list[DeviceSpec]:
-    """With serials of this process alone: virtual devices of other tests announce themselves at the same time."""
-    profiles = zip(("12.11", "9.10"), ("B8A44F", "ACCC8E"), ADDRESSES, strict=True)
-    number = os.getpid() & 0xFFFFFF
-    return [DeviceSpec(profile, f"{maker}{number:06X}", address) for profile, maker, address in profiles]
+    made = zip(("12.11", "9.10"), ADDRESSES, SERIALS, strict=True)
+    return [DeviceSpec(profile, serial, address) for profile, address, serial in made]
 
 
 async def listen(fleet: Fleet, *, seconds: float = 1.5) -> list[Sighting]:
@@ -63,7 +65,14 @@ async def test_devices_are_heard_as_their_switches_say() -> None:
         switch(first, bonjour="yes", upnp="yes", ws="Yes")
         switch(second, bonjour="no", upnp="yes", ws="No")
         assert await listen(fleet) == [
-            Sighting(first.address, first.http_port, 443, Serial(first.serial), ("SSDP", "WS-Discovery", "mDNS")),
+            Sighting(
+                first.address,
+                first.http_port,
+                443,
+                Serial(first.serial),
+                ("SSDP", "WS-Discovery", "mDNS"),
+                f"axis-{first.serial.lower()}.local",
+            ),
             Sighting(second.address, 80, 443, Serial(second.serial), ("SSDP",)),
         ]
         switch(first, upnp="no", ws="No")

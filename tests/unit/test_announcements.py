@@ -17,6 +17,11 @@ ANSWER = (
 )
 
 
+NOTIFY = (
+    b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nLOCATION: http://192.0.2.10:49154/rootdesc1.xml\r\n"
+    b"NTS: ssdp:alive\r\nNT: urn:axis-com:service:BasicService:1\r\n"
+    b"USN: uuid:Upnp-BasicDevice-1_0-ACCC8E000001::urn:axis-com:service:BasicService:1\r\n\r\n"
+)
 MAC = Serial("B8A44F631339")
 
 
@@ -42,7 +47,30 @@ def reply(*records: bytes, flags: int = 0x8400) -> bytes:
 
 
 def test_the_recorded_mdns_answer_is_read() -> None:
-    assert mdns.parse(reply(POINTER, PLACE, TEXT)) == (Announced("mDNS", MAC, 80),)
+    assert mdns.parse(reply(POINTER, PLACE, TEXT)) == (Announced("mDNS", MAC, 80, host_name="axis-b8a44f631339.local"),)
+
+
+def web_server(instance: bytes, *records: bytes) -> bytes:
+    head = struct.pack("!6H", 0, 0x8400, 0, 1, 0, len(records))
+    return head + record(named("_http", "_tcp", "local"), 12, instance) + b"".join(records)
+
+
+def test_any_web_server_may_announce_itself_and_only_the_makers_count() -> None:
+    suffix = named("_http", "_tcp", "local")
+    own, other = (named(f"AXIS P3265-V - {mac}")[:-1] + suffix for mac in (MAC, "001122334455"))
+    assert mdns.parse(web_server(own)) == (Announced("mDNS", MAC),)
+    assert mdns.parse(web_server(other)) == ()
+    assert mdns.parse(web_server(named("printer")[:-1] + suffix)) == ()
+    printer = named("printer")[:-1] + suffix
+    assert mdns.parse(web_server(printer, record(printer, 16, b"\x17macaddress=001122334455"))) == ()
+
+
+@pytest.mark.parametrize("host", ["a_b.local", "*.local", "", "gate..local", "x" * 64, "gate\n.local"])
+def test_a_host_name_that_can_be_none_is_left_out(host: str) -> None:
+    target = b"".join(bytes([len(label)]) + label.encode() for label in host.split(".")) + b"\0"
+    place = record(INSTANCE, 33, struct.pack("!3H", 0, 0, 80) + target)
+    for said in mdns.parse(reply(POINTER, place)):  # none, where the whole answer is damaged
+        assert said.host_name is None
 
 
 def test_the_serial_is_in_the_name_where_no_text_has_it() -> None:
@@ -84,6 +112,7 @@ def match(services: str, endpoint: str = "urn:uuid:00075fbe-0000-1000-8000-accc8
 
 def test_an_ssdp_answer_names_its_serial() -> None:
     assert ssdp.parse(ANSWER) == Announced("SSDP", SERIAL)
+    assert ssdp.parse(NOTIFY) == Announced("SSDP", SERIAL)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +122,9 @@ def test_an_ssdp_answer_names_its_serial() -> None:
         b"\xff" * 100,
         ANSWER.replace(b"200 OK", b"404 Not Found"),
         ANSWER.replace(b"HTTP/1.1 200 OK", b"NOTIFY * HTTP/1.1"),
+        NOTIFY.replace(b"alive", b"byebye"),
+        NOTIFY.replace(b"NTS", b"X"),
+        NOTIFY.replace(b"NOTIFY *", b"SUBSCRIBE *"),
         ANSWER.replace(b"ACCC8E000001", b"ACCC8E00000"),
         ANSWER.replace(b"ACCC8E000001::", b"ACCC8E00000155::"),
         ANSWER.replace(b"axis-com", b"printers"),
@@ -176,6 +208,11 @@ def test_several_devices_may_be_behind_one_address() -> None:
         (SERIAL, 81),
         (other, 82),
     ]
+
+
+def test_a_link_local_address_is_kept_with_its_scope() -> None:
+    (found,) = sightings([("fe80::1%eth0", Announced("SSDP", SERIAL))], http_port=80, https_port=443)
+    assert (found.endpoint.host, found.endpoint.name) == ("fe80::1%eth0", "fe80::1")
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.251", "255.255.255.255", "169.254.169.254", "fe80::1", "x"])

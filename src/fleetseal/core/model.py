@@ -76,6 +76,11 @@ class Endpoint:
     https_port: int = 443
     legacy_tls: bool = False
 
+    @property
+    def name(self) -> str:
+        """What a certificate must name: the host, without the scope that an IPv6 address has on one computer only."""
+        return self.host.partition("%")[0]
+
 
 @dataclass(frozen=True)
 class Keystore:
@@ -115,6 +120,7 @@ class Sighting:
     https_port: int = 443
     serial: Serial | None = None
     seen_by: tuple[str, ...] = ()  # "range", "mDNS", "SSDP", "WS-Discovery"
+    host_name: str | None = None  # as announced: a hint
 
     @property
     def endpoint(self) -> Endpoint:

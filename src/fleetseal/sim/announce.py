@@ -5,6 +5,7 @@ Each has its own switch, a parameter of the device: `Network.Bonjour.Enabled`, `
 """
 
 import asyncio
+import ipaddress
 import re
 import socket
 import struct
@@ -102,7 +103,7 @@ def mdns(device: "SimulatedDevice", question: bytes) -> bytes | None:
         _record(service, 12, instance),
         _record(instance, 33, struct.pack("!3H", 0, 0, device.http_port) + host),
         _record(instance, 16, bytes([len(text)]) + text),
-        _record(host, 1, socket.inet_aton(device.address)),
+        _address(host, device.address),
     )
     head = question[:2] + struct.pack("!5H", 0x8400, 1, 1, 0, 3)
     return head + service + struct.pack("!2H", 12, 1) + b"".join(records)
@@ -116,6 +117,11 @@ def _record(name: bytes, kind: int, content: bytes) -> bytes:
     return name + struct.pack("!2HIH", kind, 1, 10, len(content)) + content
 
 
+def _address(name: bytes, text: str) -> bytes:
+    address = ipaddress.ip_address(text)
+    return _record(name, 1 if address.version == 4 else 28, address.packed)
+
+
 def ssdp(device: "SimulatedDevice", question: bytes) -> bytes | None:
     """The answer to M-SEARCH; None when it is not for this device."""
     wanted = re.search(rb"^ST: *(\S+)\r$", question, re.MULTILINE | re.IGNORECASE)
@@ -127,7 +133,7 @@ def ssdp(device: "SimulatedDevice", question: bytes) -> bytes | None:
         "HTTP/1.1 200 OK",
         "CACHE-CONTROL: max-age=1800",
         "EXT:",
-        f"LOCATION: http://{device.address}:49154/rootdesc1.xml",
+        f"LOCATION: http://{_in_url(device.address)}:49154/rootdesc1.xml",
         "SERVER: Linux/3.4.0, UPnP/1.0, Portable SDK for UPnP devices/1.6.18",
         f"ST: {_BASIC}",
         f"USN: uuid:Upnp-BasicDevice-1_0-{device.serial}::{_BASIC}",
@@ -153,9 +159,13 @@ def ws_discovery(device: "SimulatedDevice", question: bytes) -> bytes | None:
         to=identity[1].decode("ascii", "replace"),
         id=uuid.UUID(f"00075fbe000010008000{device.serial}"),
         scopes=" ".join(scopes),
-        host=device.address,
+        host=_in_url(device.address),
         port=device.http_port,
     ).encode()
+
+
+def _in_url(address: str) -> str:
+    return f"[{address.partition('%')[0]}]" if ":" in address else address
 
 
 def _parameter(device: "SimulatedDevice", name: str) -> str | None:

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from fleetseal.core.model import Serial, Sighting
 from fleetseal.devices.target import may_be_dialled
 
+_MAKERS = ("00408C", "ACCC8E", "B8A44F", "E82725")
+
+
+def is_makers(serial: Serial | None) -> bool:
+    """Whether it begins like the serials of the maker: needed where anybody may announce the same (inferred)."""
+    return serial is not None and serial.startswith(_MAKERS)
+
 
 @dataclass(frozen=True)
 class Announced:
@@ -16,13 +23,14 @@ class Announced:
     serial: Serial | None = None
     http_port: int | None = None
     https_port: int | None = None
+    host_name: str | None = None
 
 
 def sightings(heard: Iterable[tuple[str, Announced]], *, http_port: int, https_port: int) -> list[Sighting]:
     """One for each address and device, IPv4 first, self-assigned addresses last. `heard` has the source addresses.
 
     The ports given stand where no announcement names one. Addresses that can be no device's are left out, and
-    link-local ones of IPv6, which mean something on one interface only.
+    link-local ones of IPv6 without the scope that tells their interface.
     """
     merged: dict[tuple[str, Serial | None], Sighting] = {}
     unnamed: list[tuple[str, Announced]] = []
@@ -50,6 +58,7 @@ def _joined(before: Sighting | None, address: str, said: Announced, http_port: i
         said.https_port or known.https_port,
         said.serial or known.serial,
         tuple(sorted({*known.seen_by, said.by})),
+        said.host_name or known.host_name,
     )
 
 
@@ -58,7 +67,8 @@ def _usable(text: str) -> bool:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return may_be_dialled(address) and not (address.version == 6 and address.is_link_local)
+    scoped = isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None
+    return may_be_dialled(address) and (address.version == 4 or scoped or not address.is_link_local)
 
 
 def _order(sighting: Sighting) -> tuple[int, bool, int, int]:

@@ -27,6 +27,7 @@ def _questions(version: int, rng: Rng) -> tuple[Question, ...]:
             for service in mdns.SERVICES
         ),
         Question(ssdp.GROUPS[version], ssdp.PORT, partial(ssdp.search, version), ssdp_answer),
+        Question(ssdp.GROUPS[version], ssdp.PORT, None, ssdp_answer),
         Question(wsdiscovery.GROUPS[version], wsdiscovery.PORT, partial(wsdiscovery.probe, rng), wsdiscovery.parse),
     )
 

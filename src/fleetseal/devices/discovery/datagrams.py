@@ -2,6 +2,8 @@
 
 import ipaddress
 import socket
+import struct
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +26,7 @@ _BUFFER = 8 * 1024 * 1024
 """What the kernel is asked to keep; it may grant less. Its usual 208 KiB hold 500 answers of 5,000."""
 
 _MOST_WAITING = 64 * 1024 * 1024  # bytes heard and not read yet
+_MULTICAST_ALL = 49  # IP_MULTICAST_ALL of Linux: at 0 only what this socket joined is heard
 _TICK_SECONDS = 0.005
 _READ_A_TURN = 50
 
@@ -34,7 +37,7 @@ class Question:
 
     group: str
     port: int
-    datagram: Callable[[], bytes]
+    datagram: Callable[[], bytes] | None  # None: nothing is asked; what is said to the group unasked is heard
     parse: Callable[[bytes], Sequence[Announced]]
 
 
@@ -104,13 +107,16 @@ class _Ear:
 
     def __init__(self, interface: Interface, question: Question) -> None:
         self._question = question
+        self._scope = str(interface.index) if sys.platform == "win32" else interface.name
         v4 = interface.network.version == 4
         self._to = (question.group, question.port) if v4 else (question.group, question.port, 0, interface.index)
         self._socket = socket.socket(socket.AF_INET if v4 else socket.AF_INET6, socket.SOCK_DGRAM)
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-            if v4:
+            if question.datagram is None:
+                _join(self._socket, interface, question)
+            elif v4:
                 own = socket.inet_aton(interface.address)
                 self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
                 self._socket.bind((interface.address, 0))
@@ -123,6 +129,8 @@ class _Ear:
             raise
 
     def ask(self) -> None:
+        if self._question.datagram is None:
+            return
         with suppress(OSError):  # no route for multicast there, or the interface is down
             self._socket.sendto(self._question.datagram(), self._to)
 
@@ -135,7 +143,28 @@ class _Ear:
                 return
             except OSError:  # of an earlier send: a port that is closed, or a longer datagram on Windows
                 continue
-            heard.take(str(source[0]).partition("%")[0], datagram, self._question)
+            heard.take(self._address(str(source[0])), datagram, self._question)
+
+    def _address(self, source: str) -> str:
+        """With its scope where it means something on this interface only: by name, which outlives a restart."""
+        bare = source.partition("%")[0]
+        return f"{bare}%{self._scope}" if bare.lower().startswith("fe80:") else bare
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _join(ear: socket.socket, interface: Interface, question: Question) -> None:
+    """It hears what is said to the group on this interface, beside other programs that do. Raises OSError."""
+    ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "SO_REUSEPORT"):
+        ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    group = socket.inet_pton(ear.family, question.group)
+    if ear.family == socket.AF_INET:
+        if sys.platform == "linux":
+            ear.setsockopt(socket.IPPROTO_IP, _MULTICAST_ALL, 0)
+        ear.bind(("" if sys.platform == "win32" else question.group, question.port))
+        ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + socket.inet_aton(interface.address))
+    else:
+        ear.bind(("" if sys.platform == "win32" else question.group, question.port, 0, interface.index))
+        ear.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + struct.pack("@I", interface.index))

@@ -5,14 +5,16 @@ import re
 import struct
 
 from fleetseal.core.model import Serial, serial_of
-from fleetseal.devices.discovery.announced import Announced
+from fleetseal.devices.discovery.announced import Announced, is_makers
 
 PORT = 5353
 GROUPS = {4: "224.0.0.251", 6: "ff02::fb"}
-SERVICES = ("_axis-video._tcp.local.", "_axis-nvr._tcp.local.", "_axis-audiosite._tcp.local.")
+SERVICES = ("_axis-video._tcp.local.", "_axis-nvr._tcp.local.", "_axis-audiosite._tcp.local.", "_http._tcp.local.")
+"""The last one is every web server's: there the serial must be one of the maker's."""
 
 _POINTER, _INTERNET = 12, 1
 _MOST = 16
+_ANY_WEB_SERVER = SERVICES[-1]
 
 
 def question(service: str) -> bytes:
@@ -35,15 +37,27 @@ def parse(datagram: bytes) -> tuple[Announced, ...]:
     if not message.valid or not message.is_response():
         return ()
     records = message.answers()
-    instances = [
-        record.alias for record in records if isinstance(record, DNSPointer) and record.name.lower() in SERVICES
-    ]
-    ports = {record.name: record.port for record in records if isinstance(record, DNSService)}
+    instances = {
+        record.alias: record.name.lower()
+        for record in records
+        if isinstance(record, DNSPointer) and record.name.lower() in SERVICES
+    }
+    servers = {record.name: record for record in records if isinstance(record, DNSService)}
     texts = {record.name: record.text for record in records if isinstance(record, DNSText)}
-    return tuple(
-        Announced("mDNS", _serial(texts.get(name, b""), name), ports.get(name) or None)
-        for name in list(dict.fromkeys(instances))[:_MOST]
-    )
+    found = []
+    for name, service in list(instances.items())[:_MOST]:
+        serial, server = _serial(texts.get(name, b""), name), servers.get(name)
+        if service == _ANY_WEB_SERVER and not is_makers(serial):
+            continue
+        port, host = (None, None) if server is None else (server.port or None, _host_name(server.server))
+        found.append(Announced("mDNS", serial, port, host_name=host))
+    return tuple(found)
+
+
+def _host_name(target: str) -> str | None:
+    """What a certificate or a resolver might know; None for anything else."""
+    name = target.rstrip(".").lower()
+    return name if re.fullmatch(r"(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*", name) else None
 
 
 def _serial(text: bytes, instance: str) -> Serial | None:
@@ -53,5 +67,5 @@ def _serial(text: bytes, instance: str) -> Serial | None:
         key, _, value = string.partition(b"=")
         if key.lower() == b"macaddress":
             return serial_of(value.decode("ascii", "replace"))
-    found = re.search(r"([0-9A-Fa-f]{12})\._axis-", instance)
+    found = re.search(r"([0-9A-Fa-f]{12})\._(?:axis-|http\.)", instance)
     return serial_of(found[1]) if found else None

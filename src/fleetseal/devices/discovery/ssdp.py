@@ -20,13 +20,17 @@ def search(version: int) -> bytes:
 
 
 def parse(datagram: bytes) -> Announced | None:
-    """None: no answer of an Axis device. Where the answer says the device is, is not believed."""
+    """From an answer, or from what a device says unasked when it comes (NOTIFY); None: not of an Axis device. Where it
+    says the device is, is not believed."""
     head, *lines = datagram.decode("utf-8", "replace").split("\r\n")
-    if not re.match(r"HTTP/1\.[01] 200( |$)", head):
+    unasked = head.startswith("NOTIFY * ")
+    if not unasked and not re.match(r"HTTP/1\.[01] 200( |$)", head):
         return None
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().upper(): value.strip() for name, _, value in pairs}
     found = _USN.match(headers.get("USN", ""))
-    if found is None or "axis-com" not in headers.get("ST", ""):
+    if found is None or "axis-com" not in headers.get("NT" if unasked else "ST", ""):
+        return None
+    if unasked and headers.get("NTS") != "ssdp:alive":
         return None
     return Announced("SSDP", serial_of(found[1]))

@@ -10,8 +10,7 @@ from defusedxml.ElementTree import fromstring
 
 from fleetseal.core.model import Serial, serial_of
 from fleetseal.core.runtime import Rng
-from fleetseal.devices.axis.catalogue import MAKERS
-from fleetseal.devices.discovery.announced import Announced
+from fleetseal.devices.discovery.announced import Announced, is_makers
 
 PORT = 3702
 GROUPS = {4: "239.255.255.250", 6: "ff02::c"}
@@ -62,6 +61,7 @@ def _port(scheme: str, services: list[str]) -> int | None:
 
 
 def _serial(endpoint: str) -> Serial | None:
-    """The end of an endpoint's UUID, where it begins like the maker's serials do."""
+    """The end of an endpoint's UUID, where it looks like one (inferred)."""
     found = re.search(r"([0-9A-Fa-f]{12})$", endpoint.strip())
-    return serial_of(found[1]) if found and found[1].upper().startswith(MAKERS) else None  # inferred
+    serial = serial_of(found[1]) if found else None
+    return serial if is_makers(serial) else None
