@@ -42,7 +42,6 @@ WITHOUT_EFFECT_YET = frozenset(
     {
         "renewal.automatic",
         "renewal.window",
-        "discovery.use-hostname",
         "alarm.email",
         "alarm.webhook",
         "alarm.syslog",

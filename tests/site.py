@@ -16,6 +16,7 @@ from fleetseal.core.model import Device, DeviceId, JobId, Login, Selection, Task
 from fleetseal.core.runtime import Clock, SystemClock, SystemRng
 from fleetseal.core.secrets import Sealer, Secret, load_or_create_key
 from fleetseal.devices.connect import AxisConnector
+from fleetseal.devices.target import Resolver, addresses
 from fleetseal.jobs.engine import Engine, running
 from fleetseal.operations import authorities, inventory, settings, tasks
 from fleetseal.operations.run_job import run_job
@@ -134,6 +135,7 @@ async def make_services(
     *,
     clock: Clock | None = None,
     failpoint: Callable[[str], None] | None = None,
+    resolver: Resolver = addresses,
 ) -> Services:
     """Everything but the engine, on a data directory; the fleet's maker counts as a maker."""
     clock, rng = clock or SystemClock(), SystemRng()
@@ -144,7 +146,7 @@ async def make_services(
         roots = chain.parse_all(fleet.maker.roots_pem)
 
     def connect(_: Settings) -> AxisConnector:
-        return AxisConnector(clock, rng, extra_maker_roots=roots)
+        return AxisConnector(clock, rng, extra_maker_roots=roots, resolver=resolver)
 
     return Services(
         data=data,
@@ -161,7 +163,11 @@ async def make_services(
 
 @asynccontextmanager
 async def site(
-    data: Path, *specs: str | DeviceSpec, authority: bool = True, durable: bool = False
+    data: Path,
+    *specs: str | DeviceSpec,
+    authority: bool = True,
+    durable: bool = False,
+    resolver: Resolver = addresses,
 ) -> AsyncIterator[Site]:
     """A running site with a two-tier EC CA (unless not wanted), whose devices are not in the inventory yet.
 
@@ -170,7 +176,7 @@ async def site(
     shutil.copytree(await _template(authority=authority), data, dirs_exist_ok=True)
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet(specs))
-        services = await make_services(data, fleet)
+        services = await make_services(data, fleet, resolver=resolver)
         stack.push_async_callback(services.database.close)
         yield Site(services, fleet, await _engine(stack, services) if durable else cast("Engine", Direct(services)))
 

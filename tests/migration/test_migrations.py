@@ -62,6 +62,29 @@ async def test_what_the_first_release_stored_is_kept(tmp_path: Path) -> None:
     connection.close()
 
 
+async def test_of_devices_with_one_typed_host_name_the_first_keeps_it(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.begin() as old:
+        config.attributes["connection"] = old
+        command.upgrade(config, "0003")
+        columns = old.exec_driver_sql("select name, type from pragma_table_info('device') where \"notnull\"").all()
+        for number, (name, typed) in enumerate([("gate", 1), ("gate", 0), ("gate", 1), ("door", 1), (None, 0)], 1):
+            row: dict[str, object] = {
+                column: "" if kind.startswith(("VARCHAR", "TEXT", "JSON")) else 0 for column, kind in columns
+            }
+            row |= {"id": number, "address": f"192.0.2.{number}", "host_name": name, "host_name_typed": typed}
+            marks = ", ".join("?" for _ in row)
+            old.exec_driver_sql(f"insert into device ({', '.join(row)}) values ({marks})", tuple(row.values()))
+    engine.dispose()
+    await (await Database.open(tmp_path / "old.db")).close()
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        rows = connection.execute("select host_name, host_name_typed from device order by id").fetchall()
+    connection.close()
+    assert rows == [("gate", 1), ("gate", 0), ("gate", 0), ("door", 1), (None, 0)]
+
+
 async def test_the_migration_tool_finds_no_difference_either(tmp_path: Path) -> None:
     await (await Database.open(tmp_path / "a.db")).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")

@@ -17,7 +17,7 @@ from fleetseal.core.errors import (
 )
 from fleetseal.core.model import Anchored, Endpoint, Factory, FirstUse, Login, PeerTrust, Pinned, Plaintext, Serial
 from fleetseal.devices.connect import AxisConnector
-from fleetseal.devices.target import resolve
+from fleetseal.devices.target import Resolver, addresses, resolve
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
 from fleetseal.sim.profiles import PROFILES
 
@@ -268,12 +268,22 @@ async def test_a_locked_out_address_is_not_hammered(profile: str) -> None:
 )
 async def test_addresses_that_no_device_has(host: str) -> None:
     with pytest.raises(InvalidInput, match="Nothing was sent"):
-        await resolve(host)
+        await resolve(host, addresses)
+    with pytest.raises(InvalidInput, match="Nothing was sent"):
+        await resolve("camera.example", lies(host))
+
+
+def lies(address: str) -> Resolver:
+    async def found(name: str) -> tuple[str, ...]:
+        return (address,)
+
+    return found
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "169.254.7.7", "192.168.0.90"])
 async def test_addresses_that_a_device_may_have(host: str) -> None:
-    assert await resolve(host) == host
+    assert await resolve(host, addresses) == host
+    assert await resolve("camera.example", lies(host)) == host
 
 
 async def test_a_companion_without_certificate_interface() -> None:

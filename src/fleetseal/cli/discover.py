@@ -103,7 +103,7 @@ async def _added(
     if not yes:
         _table(results, stream=sys.stderr)
     ask.agreed(f"Add {_devices(len(found))} to the inventory?", yes=yes)
-    members = ("address", "http_port", "https_port", "mac")
+    members = ("address", "http_port", "https_port", "mac", "hostname")
     body = {
         "devices": [{name: one[name] for name in members} for one in found],
         "username": username,

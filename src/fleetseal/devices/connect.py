@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from fleetseal.core.errors import (
     Busy,
     IdentityMismatch,
-    ProtocolViolation,
     Rejected,
     SetupNeeded,
     TlsTooOld,
@@ -21,9 +20,9 @@ from fleetseal.core.model import DeviceFacts, Endpoint, Factory, Login, PeerTrus
 from fleetseal.core.runtime import Clock, Rng
 from fleetseal.devices import probe, tls
 from fleetseal.devices.axis import catalogue, identity, wire_cgi
-from fleetseal.devices.driver import NOT_AXIS, Driver, Glance, Sight, Verification
+from fleetseal.devices.driver import NOT_AXIS, Driver, Glance, Sight, TwoDevices, Verification
 from fleetseal.devices.glance import glance
-from fleetseal.devices.target import addresses, resolve
+from fleetseal.devices.target import Resolver, addresses, resolve
 from fleetseal.devices.transport import Redirected, Transport, connected
 
 
@@ -43,13 +42,16 @@ class OpenConnection:
 class AxisConnector:
     """The `Connector` of this vendor. `extra_maker_roots` (DER) also count as maker's roots: for simulators."""
 
-    def __init__(self, clock: Clock, rng: Rng, *, extra_maker_roots: tuple[bytes, ...] = ()) -> None:
+    def __init__(
+        self, clock: Clock, rng: Rng, *, extra_maker_roots: tuple[bytes, ...] = (), resolver: Resolver = addresses
+    ) -> None:
         self._clock = clock
         self._rng = rng
+        self._resolver = resolver
         self._extra_maker_roots = extra_maker_roots
 
     async def look(self, endpoint: Endpoint) -> Sight:
-        await resolve(endpoint.host)
+        await resolve(endpoint.host, self._resolver)
         sides = await asyncio.gather(self._look_https(endpoint), self._look_http(endpoint), return_exceptions=True)
         for failed in sides:
             if isinstance(failed, BaseException):
@@ -58,20 +60,20 @@ class AxisConnector:
         if not https.open and not http.open:
             raise Unreachable(f"{endpoint.host} answers neither HTTPS nor HTTP. {https.reason} {http.reason}".strip())
         if https.serial is not None and http.serial is not None and https.serial != http.serial:
-            raise ProtocolViolation(
+            raise TwoDevices(
                 f"{endpoint.host} is {https.serial} on port {endpoint.https_port} "
                 f"and {http.serial} on port {endpoint.http_port}. Give the ports of one device."
             )
         return self._sight(https, http)
 
     async def glance(self, endpoint: Endpoint, leaf: bytes | None) -> Glance:
-        return await glance(endpoint, leaf)
+        return await glance(endpoint, leaf, resolver=self._resolver)
 
     async def served(self, endpoint: Endpoint) -> Served:
-        return await tls.handshake(endpoint, await resolve(endpoint.host))
+        return await tls.handshake(endpoint, await resolve(endpoint.host, self._resolver))
 
-    async def resolve(self, name: str) -> frozenset[str]:
-        return frozenset(await addresses(name))
+    async def resolve(self, name: str) -> tuple[str, ...]:
+        return await self._resolver(name)
 
     @asynccontextmanager
     async def open(
@@ -146,7 +148,9 @@ class AxisConnector:
     def _connected(
         self, endpoint: Endpoint, peer: tls.Peer | None, login: Login | None, serial: Serial | None
     ) -> AbstractAsyncContextManager[Transport]:
-        return connected(endpoint, peer, login=login, serial=serial, clock=self._clock, rng=self._rng)
+        return connected(
+            endpoint, peer, login=login, serial=serial, clock=self._clock, rng=self._rng, resolver=self._resolver
+        )
 
     async def _look_https(self, endpoint: Endpoint) -> "_Side":
         try:

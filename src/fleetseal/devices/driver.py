@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Protocol
 
+from fleetseal.core.errors import ProtocolViolation
 from fleetseal.core.model import (
     Alias,
     CertificateRequest,
@@ -112,10 +113,14 @@ class Connection(Protocol):
     def encrypted(self) -> bool: ...
 
 
+class TwoDevices(ProtocolViolation):
+    """The two ports of an endpoint belong to different devices."""
+
+
 class Connector(Protocol):
     async def look(self, endpoint: Endpoint) -> Sight:
-        """Identify with no credential sent. Raises Unreachable when neither port answers, ProtocolViolation
-        on a redirect to another host or an answer out of bounds."""
+        """Identify with no credential sent. Raises Unreachable when neither port answers, TwoDevices, and
+        ProtocolViolation on a redirect to another host or an answer out of bounds."""
 
     async def glance(self, endpoint: Endpoint, leaf: bytes | None) -> Glance:
         """One connection, one request at most, no login: over TLS, where `leaf` is the certificate on record (DER);
@@ -125,8 +130,8 @@ class Connector(Protocol):
     async def served(self, endpoint: Endpoint) -> Served:
         """Handshake, take what is shown, close; not one request byte. Raises Unreachable."""
 
-    async def resolve(self, name: str) -> frozenset[str]:
-        """The addresses that our resolver gives for a host name; empty when it knows none."""
+    async def resolve(self, name: str) -> tuple[str, ...]:
+        """The addresses that our resolver gives for a host name, to be dialled in that order; none when unknown."""
 
     def open(
         self, endpoint: Endpoint, trust: PeerTrust, login: Login, *, serial: Serial | None

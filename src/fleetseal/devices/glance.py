@@ -20,7 +20,7 @@ from fleetseal.devices.axis import wire_json
 from fleetseal.devices.digest import parse_challenges
 from fleetseal.devices.driver import Glance
 from fleetseal.devices.http import Answer
-from fleetseal.devices.target import resolve
+from fleetseal.devices.target import Resolver, addresses, resolve
 
 SECONDS: Final = 10.0
 """For all of it."""
@@ -30,9 +30,11 @@ _MOST_FIELDS: Final = 128
 _CHUNK: Final = 16_384
 
 
-async def glance(endpoint: Endpoint, leaf: bytes | None, *, seconds: float = SECONDS) -> Glance:
+async def glance(
+    endpoint: Endpoint, leaf: bytes | None, *, resolver: Resolver = addresses, seconds: float = SECONDS
+) -> Glance:
     """As `devices.driver.Connector.glance`, within so many seconds."""
-    address = await resolve(endpoint.host)
+    address = await resolve(endpoint.host, resolver)
     if leaf is not None:
         return await _within(seconds, endpoint, _over_tls(endpoint, address, leaf))
     try:

@@ -3,14 +3,18 @@
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Awaitable, Callable
 
 from fleetseal.core.errors import InvalidInput, Unreachable
 
 _METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254")))
 _BROADCAST = ipaddress.ip_address("255.255.255.255")
 
+Resolver = Callable[[str], Awaitable[tuple[str, ...]]]
+"""The addresses of a host name, in the order to dial them; empty when it is not known."""
 
-async def resolve(host: str) -> str:
+
+async def resolve(host: str, resolver: Resolver) -> str:
     """The one address to dial for this address or host name.
 
     Raises Unreachable when the name is not known, InvalidInput when the address can be no device's.
@@ -18,7 +22,7 @@ async def resolve(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        found = await addresses(host)
+        found = await resolver(host)
         if not found:
             raise Unreachable(f"The name {host} has no address.") from None
         address = ipaddress.ip_address(found[0])
@@ -34,7 +38,7 @@ def may_be_dialled(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bo
 
 
 async def addresses(name: str) -> tuple[str, ...]:
-    """What our resolver gives for a host name, in its order; empty when it knows none."""
+    """What the resolver of this computer gives for a host name. A `Resolver`."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

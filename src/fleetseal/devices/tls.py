@@ -64,7 +64,7 @@ def peer_for(trust: PeerTrust, endpoint: Endpoint, *, serial: Serial | None, clo
         case Factory(extra_roots=extra):
             return Peer(lambda served: _judge_factory(served, serial, extra, clock.now()), basic=strong)
         case Anchored():
-            return Peer(_AnchoredJudge(trust, endpoint.host, clock), basic=strong)
+            return Peer(_AnchoredJudge(trust, endpoint.name, clock), basic=strong)
 
 
 class DeviceContext(ssl.SSLContext):
@@ -161,7 +161,7 @@ async def _handshake(endpoint: Endpoint, address: str) -> Served:
         raise Unreachable(no_connection(endpoint.host, endpoint.https_port, error)) from error
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            await writer.start_tls(context, server_hostname=endpoint.host)
+            await writer.start_tls(context, server_hostname=endpoint.name)
     except TimeoutError as error:
         raise HandshakeFailed(f"{where} did not end the TLS handshake within {CONNECT_SECONDS:.0f} seconds.") from error
     except OSError as error:

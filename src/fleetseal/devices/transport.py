@@ -39,7 +39,7 @@ from fleetseal.devices import tls
 from fleetseal.devices.digest import Challenge, DigestSession, choose, parse_challenges
 from fleetseal.devices.failures import Exchange, basic_refused, lost, translated
 from fleetseal.devices.http import Answer, Ask, Request
-from fleetseal.devices.target import resolve
+from fleetseal.devices.target import Resolver, addresses, resolve
 
 T = TypeVar("T")
 
@@ -57,10 +57,17 @@ class Redirected(ProtocolViolation):
 
 @asynccontextmanager
 async def connected(
-    endpoint: Endpoint, peer: tls.Peer | None, *, login: Login | None, serial: Serial | None, clock: Clock, rng: Rng
+    endpoint: Endpoint,
+    peer: tls.Peer | None,
+    *,
+    login: Login | None,
+    serial: Serial | None,
+    clock: Clock,
+    rng: Rng,
+    resolver: Resolver = addresses,
 ) -> AsyncIterator["Transport"]:
     """A transport, closed at the end. `peer` None: plain HTTP. `login` None: nothing is ever sent to log in."""
-    transport = Transport(endpoint, peer, login=login, clock=clock, rng=rng)
+    transport = Transport(endpoint, peer, login=login, clock=clock, rng=rng, resolver=resolver)
     transport.serial = serial
     try:
         yield transport
@@ -72,7 +79,14 @@ class Transport:
     """Speaks HTTP with one device, one request at a time. Made by `connected`."""
 
     def __init__(
-        self, endpoint: Endpoint, peer: tls.Peer | None, *, login: Login | None, clock: Clock, rng: Rng
+        self,
+        endpoint: Endpoint,
+        peer: tls.Peer | None,
+        *,
+        login: Login | None,
+        clock: Clock,
+        rng: Rng,
+        resolver: Resolver,
     ) -> None:
         self.endpoint = endpoint
         self.serial: Serial | None = None
@@ -84,6 +98,7 @@ class Transport:
         self._login = login
         self._clock = clock
         self._rng = rng
+        self._resolver = resolver
         self._context = None if peer is None else tls.context_for(peer.judge, legacy_tls=endpoint.legacy_tls)
         self._digest: DigestSession | None = None
         self._basic = False
@@ -228,7 +243,7 @@ class Transport:
                 data=request.body or None,
                 headers=headers,
                 allow_redirects=False,
-                server_hostname=None if self._context is None else self.endpoint.host,
+                server_hostname=None if self._context is None else self.endpoint.name,
                 trace_request_ctx=exchange,
             ) as response:
                 exchange.answered = True
@@ -253,7 +268,7 @@ class Transport:
 
     async def _session(self, *, own_connection: bool) -> aiohttp.ClientSession:
         if not self._address:
-            self._address = await resolve(self.endpoint.host)
+            self._address = await resolve(self.endpoint.host, self._resolver)
         if own_connection not in self._sessions:
             self._sessions[own_connection] = _session(self._context, own_connection=own_connection)
         return self._sessions[own_connection]

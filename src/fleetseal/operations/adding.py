@@ -1,6 +1,5 @@
 """A person adopts what answers at an address: who it is, where it is dialled, and its row."""
 
-import ipaddress
 import re
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from fleetseal.devices.driver import Connector, Sight
 from fleetseal.operations.contact import look_again, names_itself, refresh_device
 from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.naming import is_address
 from fleetseal.operations.services import Services
 from fleetseal.pki import names
 from fleetseal.store import audit, inventory
@@ -31,6 +31,7 @@ class Target:
     host: str
     port: int | None  # typed behind the address: HTTPS if it answers TLS, else HTTP
     ports: Ports
+    told: bool = False  # by the device or a network: no person typed this host name
 
     @property
     def shown(self) -> str:
@@ -65,17 +66,17 @@ class Adding:
         try:
             sight = await self.connector.look(target.first)
             if not names_itself(sight):
-                return _result(target, "failed", message=f"What answers at {target.shown} is not an Axis device.")
+                return failed(target, f"What answers at {target.shown} is not an Axis device.")
             if expected is not None and sight.serial != expected:
                 shown = clean(sight.serial or "a device that does not say which")
-                return _result(target, "failed", message=f"{target.shown} is {shown} now, not {expected}.")
+                return failed(target, f"{target.shown} is {shown} now, not {expected}.")
             typed = target.typed(sight)
             endpoint, sight = await self._settle(target, typed, sight)
             async with self.services.database.transaction() as tx:
                 known = None if sight.serial is None else await inventory.by_serial(tx, sight.serial)
-                device = known or await self._insert(tx, endpoint, sight)
+                device = known or await self._insert(tx, endpoint, sight, told=target.told)
         except (DeviceError, InvalidInput, Conflict) as error:
-            return _result(target, "failed", message=error.message)
+            return failed(target, error.message)
         if known is not None:
             seen = [Seen(endpoint, sight)]
             moved = await follow(self.services, self.connector, seen)
@@ -117,15 +118,17 @@ class Adding:
             return  # the ports by which it was reached stay
         await refresh_device(self.services, device.id, sight=sight)
 
-    async def _insert(self, tx: Transaction, endpoint: Endpoint, sight: Sight) -> Device:
+    async def _insert(self, tx: Transaction, endpoint: Endpoint, sight: Sight, *, told: bool) -> Device:
         now = self.services.clock.now()
         named = not is_address(endpoint.host)
+        if named:
+            await check_name_free(tx, endpoint.host)
         device = await inventory.add(
             tx,
             serial=sight.serial,
             address=endpoint.host,
             host_name=endpoint.host if named else None,
-            host_name_typed=named,
+            host_name_typed=named and not told,
             http_port=endpoint.http_port,
             https_port=endpoint.https_port,
             site=self.site,
@@ -191,6 +194,23 @@ def check_label(column: str, text: str) -> None:
         raise InvalidInput(f"{text!r} cannot be used for {column}: 1 to 64 printable characters without commas.")
 
 
+async def check_name_free(tx: Transaction, name: str, *, besides: DeviceId | None = None) -> None:
+    """No two devices hold one name. Raises Conflict."""
+    other = await inventory.holder(tx, name, besides=besides)
+    if other is not None:
+        raise Conflict(f"{name} is the name of {other.label} already: use an address, or a name of its own.")
+
+
+def one_name(address: str, name: str | None) -> str | None:
+    """The host name of a device dialled at `address`, of which a person says that it is `name`. A device that is
+    dialled by a host name has that one. Raises InvalidInput."""
+    if is_address(address):
+        return name
+    if name not in (None, address):
+        raise InvalidInput(f"It is dialled by its host name, {address}: that is its name. Change the address instead.")
+    return address
+
+
 def typed_name(text: str) -> str:
     """A host name at a person's word, in its one spelling. Raises InvalidInput."""
     name = names.classify(text)
@@ -205,12 +225,9 @@ def dialled(text: str) -> str:
     return host if is_address(host) else names.classify(host).text
 
 
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+def failed(target: Target, message: str) -> Row:
+    """The row of `device add` for what was not added."""
+    return _result(target, "failed", message=message)
 
 
 def _result(target: Target, result: str, *, message: str, device: Row | None = None) -> Row:

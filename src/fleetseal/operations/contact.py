@@ -38,8 +38,9 @@ from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
 from fleetseal.operations.changes import Change, Verdict, stays, stored
 from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, described
+from fleetseal.operations.naming import is_address
 from fleetseal.operations.services import Services
-from fleetseal.operations.trust import change_shown, peer_trust, trust_columns
+from fleetseal.operations.trust import change_shown, may_lead_to_ours, peer_trust, trust_columns
 from fleetseal.store import credentials, inventory, tasks
 from fleetseal.store.database import Transaction
 
@@ -137,7 +138,8 @@ async def ready(services: Services, device_id: DeviceId) -> tuple[Device, Login]
     async with services.database.reading() as tx:
         device = await inventory.get(tx, device_id)
         hope = await _may_try(services, tx, device)
-    if hope or device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE:
+    unsettled = device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE
+    if hope or unsettled or may_lead_to_ours(device):
         device = await refresh_device(services, device_id)
     if device.support is not Support.SUPPORTED:
         raise NotSupported(device.support_reason)
@@ -371,7 +373,7 @@ class _Look:
             "support": supported,
             "support_reason": reason,
         }
-        if facts.host_name and not self.device.host_name_typed:
+        if facts.host_name and not self.device.host_name_typed and is_address(self.device.address):
             columns["host_name"] = facts.host_name.lower()
         return columns
 

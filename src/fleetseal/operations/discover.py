@@ -1,25 +1,22 @@
 """Finding devices: what answers on the network is looked at without any credential, and a person adopts from it."""
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fleetseal.core.config import Settings
-from fleetseal.core.errors import Conflict, DeviceError, InvalidInput
-from fleetseal.core.model import Anchored, DeviceId, Login, Serial, Sighting, mac_of, serial_of
+from fleetseal.core.errors import Conflict, InvalidInput
+from fleetseal.core.model import Anchored, Login, Serial, Sighting, serial_of
 from fleetseal.core.runtime import side_by_side
-from fleetseal.devices.discovery import automatic, scan
+from fleetseal.devices.discovery import automatic, neighbours, scan
 from fleetseal.devices.discovery.interfaces import chosen, on_link
 from fleetseal.devices.discovery.scan import Progress
-from fleetseal.devices.driver import NOT_AXIS, Connector, Sight
 from fleetseal.operations import issuing
-from fleetseal.operations.adding import Adding, Ports, Target, check_port, known_message
-from fleetseal.operations.contact import names_itself
-from fleetseal.operations.following import Seen, follow
-from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.adding import Adding, Ports, Target, check_port, dialled, failed, typed_name
+from fleetseal.operations.listing import Row
+from fleetseal.operations.looking import Look, resolves_to
+from fleetseal.operations.naming import is_address
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
-from fleetseal.operations.trust import foreseen
-from fleetseal.store import inventory
 
 _RANGE_SECONDS = 1.0
 _LISTEN_SECONDS = 4.0
@@ -75,8 +72,9 @@ class Discovery:
         return None if self._stage is None else self._stage.shown()
 
     async def search(self, search: Search) -> Row:
-        """`{"devices","others"}`: one object as of `device add` for each Axis device, with `http_port` and
-        `https_port`, `result` being `found`, `known` or `failed`; and how many addresses answer as something else.
+        """`{"devices","others"}`: one object as of `device add` for each Axis device, with its ports and `hostname`,
+        the name by which it is to be dialled, or null; `result` is `found`, `known` or `failed`; and how many
+        addresses answer as something else.
 
         No credential is sent. Raises InvalidInput, sending nothing, on what cannot be searched; Conflict while
         another search runs.
@@ -87,7 +85,7 @@ class Discovery:
         try:
             sightings = await (self._scan if search.ranges else self._listen)(search, stage)
             self._stage = stage = Stage("Identify", Progress(total=len(sightings)))
-            answer = await self._identify(sightings, stage.progress)
+            answer = await self._identify(sightings, stage.progress, ranged=bool(search.ranges))
             return answer if search.ranges else {**answer, "devices": _each_once(answer["devices"])}
         finally:
             self._stage = None
@@ -119,14 +117,26 @@ class Discovery:
         )
         return [Sighting(address, http_port, https_port, seen_by=("range",)) for address in found]
 
-    async def _identify(self, sightings: Sequence[Sighting], progress: Progress) -> Row:
+    async def _identify(self, sightings: Sequence[Sighting], progress: Progress, *, ranged: bool) -> Row:
         settings = await in_force(self._services)
         async with self._services.database.reading() as tx:
             own = Anchored(await issuing.anchors(tx), await issuing.intermediates(tx))
-        look = _Look(
-            self._services, settings, self._services.connect(settings), own, progress, self._services.clock.monotonic()
-        )
-        works = [look.at(sighting) for sighting in sightings]
+        look = Look(self._services, settings, self._services.connect(settings), own, ranged=ranged)
+        near, began = on_link(), self._services.clock.monotonic()
+
+        async def identified(sighting: Sighting) -> Row | None:
+            address = ipaddress.ip_address(sighting.address)
+            try:
+                if any(address in network for network in near):
+                    await neighbours.place_for(address, self._services.clock)
+                row = await look.at(sighting)
+            finally:
+                progress.done += 1
+                progress.seconds = self._services.clock.monotonic() - began
+            progress.found += row is not None and row["result"] != "failed"
+            return row
+
+        works = [identified(sighting) for sighting in sightings]
         rows = await side_by_side(works, at_once=settings.jobs_concurrency)
         await look.follow_known()
         devices = [row for row in rows if row is not None]
@@ -135,99 +145,34 @@ class Discovery:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A device that a person chose from what was found; `mac` is what it said then."""
+    """A device that a person chose from what was found; `mac` is what it said then, `hostname` the name by which it is
+    to be dialled, if its address is not; `https_port` None: it is not known where its HTTPS is."""
 
     address: str
     http_port: int
-    https_port: int
+    https_port: int | None
     mac: str | None
+    hostname: str | None = None
 
 
 async def adopt(
     services: Services, *, actor: str, wanted: Sequence[Wanted], login: Login | None, site: str = "default"
 ) -> list[Row]:
     """The person's adoption of each: contacted again, identified, stored; only then is the login sent. Rows as of
-    `device add`. A device that says it is another one now is not taken. Raises InvalidInput, contacting nothing."""
-    targets = [
-        Target(one.address, None, Ports(_unusual(one.http_port, 80), _unusual(one.https_port, 443))) for one in wanted
-    ]
-    for one in wanted:
-        check_port(one.http_port)
-        check_port(one.https_port)
-    expected = [None if one.mac is None else _serial(one.mac) for one in wanted]
+    `device add`. A device that says it is another one now is not taken, nor one by a host name that means another
+    address now. Raises InvalidInput, contacting nothing."""
+    chosen_ones = [(_target(one), None if one.mac is None else _serial(one.mac), one.address) for one in wanted]
     settings = await in_force(services)
-    adder = Adding(services, settings, services.connect(settings), actor, login, site)
-    works = [adder.one(target, expected=serial) for target, serial in zip(targets, expected, strict=True)]
-    return await side_by_side(works, at_once=settings.jobs_concurrency)
+    connector = services.connect(settings)
+    adder = Adding(services, settings, connector, actor, login, site)
 
+    async def adopted(target: Target, expected: Serial | None, address: str) -> Row:
+        if target.told and not await resolves_to(connector, target.host, address):
+            message = f"{target.host} does not mean {address} any more: it was not contacted. Search again."
+            return failed(target, message)
+        return await adder.one(target, expected=expected)
 
-@dataclass(frozen=True)
-class _Known:
-    """A device of the inventory was found; the rest of its row follows."""
-
-    device_id: DeviceId
-    seen: Seen
-    row: Row
-
-
-@dataclass(frozen=True)
-class _Look:
-    services: Services
-    settings: Settings
-    connector: Connector
-    own: Anchored
-    progress: Progress
-    began: float
-    known: list[_Known] = field(default_factory=list)
-
-    async def at(self, sighting: Sighting) -> Row | None:
-        """Who answers there; None: no Axis device."""
-        try:
-            sight = await self.connector.look(sighting.endpoint)
-        except (DeviceError, InvalidInput) as error:
-            return _row(sighting, "failed", message=error.message)
-        finally:
-            self.progress.done += 1
-            self.progress.seconds = self.services.clock.monotonic() - self.began
-        if not names_itself(sight):
-            return None
-        self.progress.found += 1
-        return await self._known(sighting, sight) or self._found(sighting, sight)
-
-    async def follow_known(self) -> None:
-        """Devices of the inventory that were found elsewhere, and proved themselves there, are on record there."""
-        moved = await follow(self.services, self.connector, [one.seen for one in self.known])
-        async with self.services.database.reading() as tx:
-            context = await Context.read(self.services, tx)
-            for one in self.known:
-                device = await inventory.get(tx, one.device_id)
-                here = one.seen.endpoint.host
-                message = known_message(device, here, moved=device.id in moved and device.address == here)
-                one.row.update(message=message, device=context.row(device))
-
-    async def _known(self, sighting: Sighting, sight: Sight) -> Row | None:
-        if sight.serial is None:
-            return None
-        async with self.services.database.reading() as tx:
-            device = await inventory.by_serial(tx, sight.serial)
-        if device is None:
-            return None
-        row = _row(sighting, "known", message="", serial=device.serial) | {
-            "model": device.model,
-            "firmware": device.firmware,
-            "trust": device.trust_level.value,
-        }
-        self.known.append(_Known(device.id, Seen(sighting.endpoint, sight), row))
-        return row
-
-    def _found(self, sighting: Sighting, sight: Sight) -> Row:
-        trust = foreseen(sight, sighting.address, self.own, settings=self.settings, at=self.services.clock.now())
-        facts = sight.facts
-        return _row(sighting, "found", message=_remark(sight), serial=sight.serial) | {
-            "model": None if facts is None else facts.model,
-            "firmware": None if facts is None else facts.firmware,
-            "trust": trust.value,
-        }
+    return await side_by_side([adopted(*one) for one in chosen_ones], at_once=settings.jobs_concurrency)
 
 
 def _bounded(search: Search, usual_seconds: float) -> tuple[int, int, float]:
@@ -241,43 +186,30 @@ def _bounded(search: Search, usual_seconds: float) -> tuple[int, int, float]:
 
 
 def _each_once(rows: Sequence[Row]) -> list[Row]:
-    """One for each device, at the first of its addresses; `also_at` has the others."""
-    kept: list[Row] = []
-    by_mac: dict[str, Row] = {}
-    for row in rows:
-        first = by_mac.get(row["mac"]) if row["mac"] else None
-        if first is not None:
-            first["also_at"].append(row["address"])
-            continue
-        kept.append({**row, "also_at": []})
-        if row["mac"]:
-            by_mac[row["mac"]] = kept[-1]
+    """One for each device, at the first of its addresses that can be used; `also_at` has the others."""
+    by_mac: dict[object, list[Row]] = {}
+    for number, row in enumerate(rows):
+        by_mac.setdefault(row["mac"] or number, []).append(row)
+    kept = []
+    for same in by_mac.values():
+        first = next((row for row in same if row["result"] != "failed"), same[0])
+        others = dict.fromkeys(row["address"] for row in same if row["address"] != first["address"])
+        kept.append({**first, "also_at": list(others)})
     return kept
 
 
-def _row(sighting: Sighting, result: str, *, message: str, serial: Serial | None = None) -> Row:
-    return {
-        "address": sighting.address,
-        "result": result,
-        "mac": None if serial is None else mac_of(serial),
-        "model": None,
-        "firmware": None,
-        "trust": None,
-        "message": message,
-        "device": None,
-        "http_port": sighting.http_port,
-        "https_port": sighting.https_port,
-        "seen_by": list(sighting.seen_by),
-    }
-
-
-def _remark(sight: Sight) -> str:
-    """What a person should know before adopting it."""
-    if sight.unsupported_reason not in (None, NOT_AXIS):
-        return str(sight.unsupported_reason)
-    if sight.needs_setup:
-        return "It is in factory state: it has no administrator yet."
-    return sight.tls_error or ""
+def _target(one: Wanted) -> Target:
+    """Raises InvalidInput for what cannot be dialled."""
+    for port in (one.http_port, one.https_port):
+        check_port(port)
+    host, told = dialled(one.address), one.hostname is not None
+    if one.hostname is not None:
+        if one.mac is None or not is_address(host):
+            raise InvalidInput("A host name that nobody typed needs the MAC address and the address it was found at.")
+        host = typed_name(one.hostname)
+    if one.https_port is None:
+        return Target(host, one.http_port, Ports(), told=told)
+    return Target(host, None, Ports(_unusual(one.http_port, 80), _unusual(one.https_port, 443)), told=told)
 
 
 def _unusual(port: int, usual: int) -> int | None:

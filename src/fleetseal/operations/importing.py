@@ -7,8 +7,9 @@ from typing import Any, Final
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import Device, Login, Serial, mac_of, serial_of
 from fleetseal.operations import listing, sheet
-from fleetseal.operations.adding import check_label, check_port, dialled, is_address, typed_name
+from fleetseal.operations.adding import check_label, check_port, dialled, one_name, typed_name
 from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.naming import is_address
 from fleetseal.operations.services import Services
 from fleetseal.store import audit, inventory
 
@@ -115,8 +116,8 @@ def _columns(cells: Mapping[str, str], site: str) -> dict[str, Any]:
     if "address" not in cells:
         raise InvalidInput("It has no address.")
     address = dialled(cells["address"])
-    told = cells.get("hostname") or (None if is_address(address) else address)
-    name = None if told is None else typed_name(told)
+    told = cells.get("hostname")
+    name = one_name(address, typed_name(told) if told else None)
     serial = serial_of(cells["mac"]) if "mac" in cells else None
     if "mac" in cells and serial is None:
         raise InvalidInput(f"{cells['mac']!r} is no MAC address.")
@@ -165,7 +166,8 @@ def _judge(wishes: Sequence[_Wish], devices: Sequence[Device]) -> None:
     """Who is known already, and who cannot be: no two devices hold one serial, one name, or one address and port."""
     by_serial: dict[str | None, Device] = {device.serial: device for device in devices if device.serial is not None}
     by_place = {(device.address, device.https_port): device for device in devices}
-    by_name: dict[str | None, Device] = {device.host_name: device for device in devices if device.host_name is not None}
+    by_name: dict[str | None, Device] = {device.host_name: device for device in devices if device.host_name_typed}
+    by_name |= {device.address: device for device in devices if not is_address(device.address)}
     rows: dict[object, int] = {}
     for wish in wishes:
         if wish.result:

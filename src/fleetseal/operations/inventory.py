@@ -9,8 +9,9 @@ from fleetseal.core.model import Device, Login, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import adding, listing
-from fleetseal.operations.adding import Ports, check_label, check_port, dialled, typed_name
+from fleetseal.operations.adding import Ports, check_label, check_name_free, check_port, dialled, one_name, typed_name
 from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.naming import is_address
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current, in_force
 from fleetseal.operations.states import depends_on_first_contact
@@ -110,11 +111,11 @@ async def change(services: Services, *, actor: str, selection: Selection, change
     devices = await listing.choose(services, selection)
     if (changes.address or changes.host_name) and len(devices) != 1:
         raise InvalidInput("An address or a host name belongs to one device: name one.")
-    columns = _changed_columns(changes)
+    common = _changed_columns(changes)
     now = services.clock.now()
     async with services.database.transaction() as tx:
         for device in devices:
-            await _check_host_name(tx, device, changes.host_name)
+            columns = common | await _changed_name(tx, device, changes)
             if columns:
                 await inventory.change(tx, device.id, **columns)
             if changes.username is not None or changes.password is not None:
@@ -162,9 +163,6 @@ def _changed_columns(changes: Changes) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     if changes.address is not None:
         columns |= {"address": dialled(changes.address), "identity_problem": None, "last_change": None}
-    if changes.host_name is not None:
-        name = typed_name(changes.host_name) if changes.host_name else None
-        columns |= {"host_name": name, "host_name_typed": name is not None}
     for column, port in (("http_port", changes.http_port), ("https_port", changes.https_port)):
         if port is not None:
             check_port(port)
@@ -183,14 +181,16 @@ def _changed_columns(changes: Changes) -> dict[str, Any]:
     return columns
 
 
-async def _check_host_name(tx: Transaction, device: Device, host_name: str | None) -> None:
-    """No two devices hold one name."""
-    if not host_name:
-        return
-    name = inventory.canonical_host(host_name)
-    other = next((one for one in await inventory.every(tx) if one.host_name == name and one.id != device.id), None)
-    if other is not None:
-        raise Conflict(f"{name} is the name of {other.label} already. Nothing was changed.")
+async def _changed_name(tx: Transaction, device: Device, changes: Changes) -> dict[str, Any]:
+    """The columns of the host name, where they change. Raises InvalidInput; Conflict when it is another device's."""
+    address = device.address if changes.address is None else dialled(changes.address)
+    if changes.host_name is None and (changes.address is None or is_address(address)):
+        return {}
+    told = None if changes.host_name is None else (typed_name(changes.host_name) if changes.host_name else "")
+    name = one_name(address, told)
+    if name:
+        await check_name_free(tx, name, besides=device.id)
+    return {"host_name": name or None, "host_name_typed": bool(name)}
 
 
 async def _new_login(services: Services, tx: Transaction, device: Device, changes: Changes) -> Login:

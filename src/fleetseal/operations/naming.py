@@ -2,13 +2,16 @@
 
 A host name told by a device or a network is a hint. It becomes a certificate name only if a person typed or
 imported it; or it is `axis-<own serial>`, alone or under a domain of ours; or it lies under such a domain and our
-resolver maps it to the device's address.
+resolver maps it to the device's address. A hint that another device has as well is none.
 """
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import Device
+from fleetseal.pki import names as naming
 
 
 @dataclass(frozen=True)
@@ -20,15 +23,17 @@ class Names:
 
 
 def certificate_names(
-    device: Device, *, common_name: str, domains: tuple[str, ...], resolved: frozenset[str]
+    device: Device, *, common_name: str, domains: Sequence[str], resolved: Sequence[str] = (), shared: bool = False
 ) -> Names | None:
     """The names by the setting `certificate.common-name` (`address` or `hostname`).
 
-    None: `hostname` is wanted and none is known; the address never takes its place silently.
+    `resolved`: what our resolver says of a told name, the address that is dialled first. `shared`: another device has
+    that name too. None: `hostname` is wanted and none is known; the address never takes its place silently.
     """
-    address = _address_of(device)
-    host_name = _host_name_of(device, domains=domains, resolved=resolved)
-    order = (host_name, address) if common_name == "hostname" or address is None else (address, host_name)
+    address = _address_of(device, resolved)
+    host_name = _host_name_of(device, domains=domains, resolved=resolved, shared=shared)
+    typed_alone = host_name is not None and address is None
+    order = (host_name, address) if common_name == "hostname" or typed_alone else (address, host_name)
     if order[0] is None:
         return None
     return Names(order[0], tuple(name for name in order if name is not None))
@@ -49,13 +54,18 @@ def misfit(held: tuple[str, ...], wanted: Names | None) -> str | None:
 
 
 def finding(device: Device, held: tuple[str, ...], *, common_name: str, domains: tuple[str, ...]) -> str | None:
-    """As `misfit`, without asking the resolver: a told host name that only the resolver could allow is neither
-    missed nor one too many."""
-    address = _address_of(device)
-    answers = [frozenset[str](), frozenset([address] if address else [])]
-    wanted = [certificate_names(device, common_name=common_name, domains=domains, resolved=one) for one in answers]
+    """As `misfit`, without asking the resolver: a told host name that only the resolver or another device could
+    allow or forbid is neither missed nor one too many."""
+    address = _address_of(device, ())
+    behind = [address] if address else filter(is_address, held)  # of a told name that is dialled
+    answers = [(), *((one,) for one in behind)]
+    wanted = [
+        certificate_names(device, common_name=common_name, domains=domains, resolved=one, shared=shared)
+        for one in answers
+        for shared in (False, True)
+    ]
     misfits = [misfit(held, names) for names in wanted]
-    return None if None in misfits else misfits[0]
+    return None if None in misfits else misfits[0 if address else -1]
 
 
 def _comparable(names: tuple[str, ...]) -> frozenset[str]:
@@ -68,25 +78,40 @@ def _comparable(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(spelled(name) for name in names)
 
 
-def _address_of(device: Device) -> str | None:
-    """The device's address without a scope id, or None when it is dialled by host name."""
+def is_address(host: str) -> bool:
     try:
-        return str(ipaddress.ip_address(device.address.partition("%")[0]))
+        ipaddress.ip_address(host)
     except ValueError:
-        return None
+        return False
+    return True
 
 
-def _host_name_of(device: Device, *, domains: tuple[str, ...], resolved: frozenset[str]) -> str | None:
-    """The host name that may be certified, or None. `resolved`: what our resolver says of the told name."""
-    if _address_of(device) is None:
-        return device.address  # typed: nothing else makes a host name the dialled address
-    name = device.host_name
-    if name is None:
+def certifiable(name: str | None) -> str | None:
+    """The host name in its one spelling; None for what no certificate may name."""
+    try:
+        classified = naming.classify(name or "")
+    except InvalidInput:
         return None
-    if device.host_name_typed:
+    return classified.text if isinstance(classified, naming.DnsName) else None
+
+
+def _address_of(device: Device, resolved: Sequence[str]) -> str | None:
+    """The device's address without a scope id; None when a person had it dialled by its host name. A told name that is
+    dialled stands for the address behind it."""
+    if is_address(device.address):
+        return device.endpoint.name
+    return resolved[0] if resolved and not device.host_name_typed else None
+
+
+def _host_name_of(device: Device, *, domains: Sequence[str], resolved: Sequence[str], shared: bool) -> str | None:
+    """The host name that may be certified, or None."""
+    name = certifiable(device.host_name)
+    if name is None or device.host_name_typed:
         return name
+    if shared:
+        return None
     label, _, domain = name.partition(".")
     if device.serial is not None and label == f"axis-{device.serial.lower()}" and (not domain or domain in domains):
         return name
     under_ours = any(name.endswith("." + own) for own in domains)
-    return name if under_ours and _address_of(device) in resolved else None
+    return name if under_ours and _address_of(device, resolved) in resolved else None

@@ -29,9 +29,9 @@ from fleetseal.operations.naming import certificate_names
 from fleetseal.operations.plan import Bind, Current, Go, Issuing, Observed, Plan, ServedNow
 from fleetseal.operations.plan_existing import NO_INTERFACE, Usable, plan_entry, plan_existing, plan_storing
 from fleetseal.operations.services import Services
-from fleetseal.operations.trust import anchored, in_lineage, is_proof, peer_trust, vouched_name
+from fleetseal.operations.trust import anchored, in_lineage, is_proof, misnamed, peer_trust, vouched_name
 from fleetseal.pki import chain
-from fleetseal.store import tasks
+from fleetseal.store import inventory, tasks
 from fleetseal.store.bundles import BundleRecord
 from fleetseal.store.certificates import IssuanceRecord
 
@@ -66,7 +66,7 @@ async def plan_enable(
             seen,
             wish,
             settings=settings,
-            usable=_usable(context, seen, own),
+            usable=_usable(context, seen, own, proved=is_proof(trust)),
             proved=is_proof(trust),
             now=context.now,
         )
@@ -122,6 +122,7 @@ async def _plan_issuing(
         authority = await issuing.current_authority(tx)
         record = await issuing.find_installed(tx, device.id)
         learned = await tasks.learned_key_origin(tx, device)
+        shared = device.host_name is not None and await inventory.is_shared(tx, device.id, device.host_name)
         instance = await tasks.find_instance(tx)
     now = services.clock.now()
     start = now - plan.BACKDATED
@@ -139,6 +140,7 @@ async def _plan_issuing(
                 common_name=settings.certificate_common_name,
                 domains=settings.certificate_domains,
                 resolved=await _resolved(connector, device, settings),
+                shared=shared,
             ),
         ),
         current=None if record is None else _current(record),
@@ -172,12 +174,16 @@ async def _observed(
     return Observed(device, facts, https, entries, shown, tuple(entry.der for entry in authorities))
 
 
-def _usable(context: Context, seen: Observed, own: Anchored) -> tuple[Usable, ...]:
-    """Neither factory IDs nor self-signed ones, no CA certificates, none that has expired or does not hold yet."""
+def _usable(context: Context, seen: Observed, own: Anchored, *, proved: bool) -> tuple[Usable, ...]:
+    """Neither factory IDs nor self-signed ones, no CA certificates, none that has expired or does not hold yet; and, on
+    a device that has not proved its identity, none that would not be believed there."""
     found = []
     for entry in seen.entries:
         leaf = described(entry.der)
         if leaf is None or leaf.is_ca or not leaf.not_before <= context.now <= leaf.not_after:
+            continue
+        shown = Served(entry.der, (entry.der,), "", "")
+        if not proved and misnamed(shown, seen.device.endpoint.name, own, at=context.now) is not None:
             continue
         if context.source(entry.alias, entry.der) in (CertificateSource.OURS, CertificateSource.OTHER):
             above = chain.path(entry.der, seen.authorities)[1:]
@@ -239,15 +245,16 @@ def _served_now(
     return ServedNow(served.leaf, foreign, leaf.issuer, leaf.not_after)
 
 
-async def _resolved(connector: Connector, device: Device, settings: Settings) -> frozenset[str]:
-    """The addresses of a told host name, asked only where the answer could matter: under a domain of ours."""
+async def _resolved(connector: Connector, device: Device, settings: Settings) -> tuple[str, ...]:
+    """The addresses of a told host name, asked only where the answer could matter: where it is dialled, and under a
+    domain of ours."""
     name = device.host_name
     if name is None or device.host_name_typed:
-        return frozenset()
-    if not any(name.endswith("." + domain) for domain in settings.certificate_domains):
-        return frozenset()
+        return ()
+    if device.address != name and not any(name.endswith("." + domain) for domain in settings.certificate_domains):
+        return ()
     found = await connector.resolve(name)
-    return frozenset(str(ipaddress.ip_address(address)) for address in found)
+    return tuple(str(ipaddress.ip_address(address.partition("%")[0])) for address in found)
 
 
 def _current(record: IssuanceRecord) -> Current:

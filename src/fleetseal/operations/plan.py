@@ -201,11 +201,12 @@ def plan_enable(
     if seen.facts.generation is None:
         return Skipped("This product has no certificate interface: nothing was changed.")
     if issuing.names is None:
-        return Skipped(
-            "certificate.common-name is `hostname`, and no host name is known that may be certified. "
-            "Give one: fleetseal device set DEVICE --hostname FQDN.",
-            "no-host-name",
+        why = (
+            "certificate.common-name is `hostname`, and no host name is known that may be certified."
+            if settings.certificate_common_name == "hostname"
+            else "The host name by which it is dialled was told by the network and has no address now."
         )
+        return Skipped(f"{why} Give one: fleetseal device set DEVICE --hostname FQDN.", "no-host-name")
     if _foreign_and_kept(seen, wish, named=named, now=now):
         assert seen.served is not None
         return Skipped(

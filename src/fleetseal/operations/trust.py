@@ -56,6 +56,7 @@ async def peer_trust(services: Services, tx: Transaction, device: Device, sight:
             raise IdentityMismatch(change.reason)
     if device.identity_problem is not None and not proved:
         raise IdentityMismatch(device.identity_problem)
+    host, now = device.endpoint.name, services.clock.now()
     if device.ever_anchored or serves_ours:
         return own
     if device.trust_level is TrustLevel.FACTORY or (sight is not None and sight.factory):
@@ -64,6 +65,12 @@ async def peer_trust(services: Services, tx: Transaction, device: Device, sight:
         return Pinned(device.trust_pin, accepted=True)
     if device.trust_level is TrustLevel.PLAINTEXT and device.plain_accepted:
         return Plaintext()
+    unfit = misnamed(_shown(device, sight), host, own, at=now)
+    if unfit is not None:
+        raise TrustFailure(
+            f"{unfit} No login was sent. If it is this device, dial it by that name: "
+            "fleetseal device set DEVICE --address NAME; or accept its certificate: fleetseal device trust DEVICE."
+        )
     return _first_contact(device, sight, settings)
 
 
@@ -128,6 +135,28 @@ def trust_served(device: Device, own: Anchored, leaf: bytes, *, name: str | None
     if device.ever_anchored:
         return {}
     return trust_columns(Pinned(pin, accepted=proved), None)
+
+
+def misnamed(served: Served | None, host: str, own: Anchored, *, at: datetime) -> str | None:
+    """That a certificate whose signatures lead to an anchor of ours names something else than `host`, for people, with
+    the names it does hold; None otherwise. Such a device is never believed on first contact. Expiry plays no part.
+    Pure."""
+    if served is None or not own.anchors:
+        return None
+    try:
+        leaf = chain.describe(served.leaf)
+    except InvalidInput:  # unreadable, so not ours
+        return None
+    above = (*own.intermediates, *served.chain[1:])
+    if host in map(str.lower, leaf.names):
+        return None
+    if not set(chain.path(served.leaf, (*own.anchors, *above))) & set(own.anchors):
+        return None
+    valid = min(max(at, leaf.not_before), leaf.not_after)
+    if _chains(served.leaf, above, own, host, valid):  # by a wildcard
+        return None
+    held = ", ".join(leaf.names) or "no host or address"
+    return f"Its certificate is of a certificate authority that is trusted here, but names {held}, not {host}."
 
 
 def trust_columns(trust: PeerTrust, served: Served | None) -> dict[str, Any]:
@@ -325,12 +354,22 @@ def foreseen(sight: Sight, host: str, own: Anchored, *, settings: Settings, at: 
         return TrustLevel.ANCHORED
     if sight.factory:
         return TrustLevel.FACTORY
+    if misnamed(sight.served, host, own, at=at) is not None:
+        return TrustLevel.NONE
     if settings.security_ignore_certificate_validation:
         if sight.served is not None and "digest" in sight.https_schemes:
             return TrustLevel.FIRST_USE
         if sight.http and "digest" in sight.http_schemes:
             return TrustLevel.PLAINTEXT
     return TrustLevel.NONE
+
+
+def may_lead_to_ours(device: Device) -> bool:
+    """It was believed on first contact only, and what it served was signed by somebody: perhaps by a certificate
+    authority that is trusted here since."""
+    if device.trust_level not in (TrustLevel.FIRST_USE, TrustLevel.PLAINTEXT) or device.plain_accepted:
+        return False
+    return device.served_der is not None and not chain.issued_by(device.served_der, device.served_der)
 
 
 def in_lineage(leaf: bytes, own: Anchored) -> bool:
@@ -340,6 +379,13 @@ def in_lineage(leaf: bytes, own: Anchored) -> bool:
     except InvalidInput:  # unreadable, so not ours
         return False
     return hashlib.sha256(leaf).digest() in own.leaves or key in own.keys
+
+
+def _shown(device: Device, sight: Sight | None) -> Served | None:
+    """What it shows, or showed when it was last looked at."""
+    if sight is not None:
+        return sight.served
+    return None if device.served_der is None else Served(device.served_der, (device.served_der,), "", "")
 
 
 def _is_anchored(host: str, served: Served, own: Anchored, at: datetime) -> bool:
@@ -354,7 +400,7 @@ def _chains(leaf: bytes, above: tuple[bytes, ...], own: Anchored, name: str, at:
     if not own.anchors:
         return False
     try:
-        chain.verify_server(leaf, above, anchors=own.anchors, name=name, at=at)
+        chain.verify_server(leaf, above, anchors=own.anchors, name=name.partition("%")[0], at=at)
     except (TrustFailure, InvalidInput):  # not ours, or an address that no certificate can name
         return False
     return True

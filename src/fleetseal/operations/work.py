@@ -106,20 +106,29 @@ class Work:
 
     async def trust(self) -> PeerTrust:
         """What the inventory says of this device; or this job's own leaf, if the device serves that now."""
+        own: PeerTrust | TrustFailure
         async with self.services.database.reading() as tx:
             leaves = await _leaves(self.run, tx)
-            own = await peer_trust(self.services, tx, self.device)
-        bound = adopted(self.run)
-        if leaves or bound:
             try:
-                served = await self.connector.served(self.device.endpoint)
-            except Unreachable:
-                return own
-            if served.leaf in leaves:
-                return Anchored(anchors=(), leaves=frozenset({hashlib.sha256(served.leaf).digest()}))
-            if bound and served.leaf == bound[0]:
-                return Pinned(hashlib.sha256(served.leaf).digest(), accepted=bound[1])
+                own = await peer_trust(self.services, tx, self.device)
+            except TrustFailure as error:  # of what it showed before: this job's leaf is believed all the same
+                own = error
+        bound = adopted(self.run)
+        served = await self._served() if leaves or bound else None
+        if served is not None and served in leaves:
+            return Anchored(anchors=(), leaves=frozenset({hashlib.sha256(served).digest()}))
+        if served is not None and bound and served == bound[0]:
+            return Pinned(hashlib.sha256(served).digest(), accepted=bound[1])
+        if isinstance(own, TrustFailure):
+            raise own
         return own
+
+    async def _served(self) -> bytes | None:
+        """The leaf that the device shows now; None when it shows none."""
+        try:
+            return (await self.connector.served(self.device.endpoint)).leaf
+        except Unreachable:
+            return None
 
     async def patiently(
         self,

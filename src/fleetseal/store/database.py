@@ -22,7 +22,7 @@ from fleetseal.core.errors import Conflict, StoreError
 
 Transaction: TypeAlias = AsyncConnection
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The newest migration. A database that says so is opened without loading the migration tool."""
 
 
@@ -159,6 +159,7 @@ _UNIQUE = {
     "credential.name": "There is a credential of this name already.",
     "device.serial": "This device is in the inventory already.",
     "device.address": "Another device of the inventory has this address and HTTPS port.",
+    "device.host_name": "Another device of the inventory has this host name.",
     "job.device_id": "Another task is at work on this device.",
     "issuance.authority_id": "This serial number was used before.",
     "device_key.spki_sha256": "This key was seen on another device.",

@@ -107,6 +107,19 @@ async def at(tx: Transaction, address: str, https_port: int) -> DeviceId | None:
     return None if found is None else DeviceId(found)
 
 
+async def holder(tx: Transaction, name: str, *, besides: DeviceId | None = None) -> Device | None:
+    """The device that holds this host name at a person's word or is dialled by it."""
+    held = ((device.c.host_name == name) & device.c.host_name_typed) | (device.c.address == name)
+    row = (await tx.execute(select(device).where(held, device.c.id != (besides or 0)))).first()
+    return None if row is None else _device(row)
+
+
+async def is_shared(tx: Transaction, device_id: DeviceId, name: str) -> bool:
+    """Another device has this host name too, typed, dialled or told."""
+    has = or_(device.c.host_name == name, device.c.address == name)
+    return bool(await tx.scalar(select(func.count()).where(has, device.c.id != device_id)))
+
+
 async def change(tx: Transaction, device_id: DeviceId, **columns: Any) -> Device:
     """The row with these columns set. Raises NotFound; Conflict as `add` does."""
     await tx.execute(update(device).where(device.c.id == device_id).values(columns))

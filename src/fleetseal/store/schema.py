@@ -103,6 +103,13 @@ device = Table(
     sqlite_autoincrement=True,  # an id is never used again: sealed cells are bound to it
 )
 
+Index(
+    "uq_device_typed_host_name",
+    device.c.host_name,
+    unique=True,
+    sqlite_where=text("host_name_typed = 1"),
+)
+
 credential = Table(
     "credential",
     metadata,

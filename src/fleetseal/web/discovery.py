@@ -41,7 +41,7 @@ async def search_progress(discovery: Running) -> Row | None:
 
 @router.post("/adoption", summary="Take devices that were found into the inventory")
 async def adopt_devices(backend: Asked, body: Adoption) -> list[Row]:
-    wanted = [Wanted(one.address, one.http_port, one.https_port, one.mac) for one in body.devices]
+    wanted = [Wanted(one.address, one.http_port, one.https_port, one.mac, one.hostname) for one in body.devices]
     return await discover.adopt(
         backend.services, actor=backend.actor, wanted=wanted, login=login(body.username, body.password)
     )

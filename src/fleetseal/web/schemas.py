@@ -170,8 +170,9 @@ class Found(Body):
 
     address: str
     http_port: int
-    https_port: int
+    https_port: int | None
     mac: str | None
+    hostname: str | None = None
 
 
 class Adoption(Body):
