@@ -14,6 +14,7 @@ from fleetseal.devices import probe
 from fleetseal.devices.axis import identity, wire_cgi
 from fleetseal.devices.driver import Driver
 from fleetseal.devices.http import Answer, Ask, Request
+from fleetseal.devices.target import addresses
 from fleetseal.devices.transport import Transport
 from fleetseal.pki import csr
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
@@ -45,7 +46,7 @@ class Recorder(Transport):
     """Keeps every question with its answer."""
 
     def __init__(self, endpoint: Endpoint, login: Login | None) -> None:
-        super().__init__(endpoint, None, login=login, clock=SystemClock(), rng=SystemRng())
+        super().__init__(endpoint, None, login=login, clock=SystemClock(), rng=SystemRng(), resolver=addresses)
         self.kept: list[Exchanged] = []
 
     async def ask(self, question: Ask[T]) -> T:
@@ -58,7 +59,8 @@ class Replayed(Transport):
     """Answers from memory; what was never asked is not found."""
 
     def __init__(self, answers: Mapping[Key, Answer]) -> None:
-        super().__init__(Endpoint("192.0.2.10"), None, login=Login("root", "none"), clock=FakeClock(), rng=FakeRng())
+        endpoint, login = Endpoint("192.0.2.10"), Login("root", "none")
+        super().__init__(endpoint, None, login=login, clock=FakeClock(), rng=FakeRng(), resolver=addresses)
         self._answers = answers
 
     async def exchange(self, request: Request) -> Answer:
