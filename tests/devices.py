@@ -15,12 +15,13 @@ from fleetseal.core.runtime import SystemClock, SystemRng
 from fleetseal.devices.connect import AxisConnector
 from fleetseal.pki import chain
 from fleetseal.sim.fleet import Fleet, SimulatedDevice
+from fleetseal.sim.profiles import PROFILES
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
-OLD_TLS = frozenset({"5.51", "6.50"})
+OLD_TLS = frozenset(name for name, profile in PROFILES.items() if profile.tls.highest == "TLSv1")
 """Profiles that speak nothing newer than TLS 1.0."""
 
 

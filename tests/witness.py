@@ -25,7 +25,8 @@ async def openssl_says(camera: SimulatedDevice, anchors: Path, *, name: str | No
     """
     old = ["-tls1", "-cipher", "DEFAULT:@SECLEVEL=0"] if camera.profile.tls.highest == "TLSv1" else []
     wanted = ["-verify_ip", camera.address] if name is None else ["-verify_hostname", name]
-    where = f"{camera.address}:{camera.https_port}"
+    host = f"[{camera.address}]" if ":" in camera.address else camera.address
+    where = f"{host}:{camera.https_port}"
     command = ["openssl", "s_client", "-connect", where, "-CAfile", str(anchors), "-x509_strict", *wanted, *old]
     found = await asyncio.to_thread(
         subprocess.run, command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False

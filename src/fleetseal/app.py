@@ -222,7 +222,7 @@ async def open_application(
 
 def simulated_profiles() -> tuple[str, ...]:
     """One virtual device of each supported firmware."""
-    from fleetseal.sim.fleet import DEFAULT_SITE
+    from fleetseal.sim.run import DEFAULT_SITE
 
     return DEFAULT_SITE
 
@@ -234,14 +234,15 @@ async def simulate(
     port: int,
     configuration: Path | None,
     ready: Callable[[dict[str, Any]], None],
+    spread: bool = False,
 ) -> None:
     """Virtual devices on loopback, until cancelled; `ready` gets `{"devices","control","maker_roots"}`.
 
     Raises ValueError on a wrong profile, fault, port or file, OSError when it cannot be read or a port is taken.
     """
-    from fleetseal.sim import fleet
+    from fleetseal.sim.run import run
 
-    await fleet.run(profiles, count, port, configuration, lambda started: ready(asdict(started)))
+    await run(profiles, count, port, configuration, lambda started: ready(asdict(started)), spread=spread)
 
 
 async def _services(data: Path, clock: Clock, rng: Rng, environment: Mapping[str, str]) -> "Services":

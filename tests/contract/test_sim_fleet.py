@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fleetseal.sim.fleet import DEFAULT_SITE, DeviceSpec, Fleet, Started, read_config, run, site
+from fleetseal.sim.fleet import DeviceSpec, Fleet
 from fleetseal.sim.http import MAX_BODY, MAX_LINE
 from fleetseal.sim.profiles import PROFILES
+from fleetseal.sim.run import DEFAULT_SITE, Started, read_config, run, site
 from tests.simulator import browser, handshake
 
 
@@ -63,10 +64,13 @@ async def test_what_does_not_exist(spec: str | DeviceSpec) -> None:
 
 
 def test_inferred_profiles_say_so() -> None:
-    assert {name for name, profile in PROFILES.items() if profile.inferred} == {"6.50", "7.30", "11.6", "t85"}
-    assert all("recording" in profile.source for profile in PROFILES.values() if not profile.inferred)
-    assert "inferred" in PROFILES["10.12"].source
-    assert "inferred" in PROFILES["12.11-self-signed"].source
+    recorded = {"5.51", "9.10", "10.12", "12.11", "12.11-self-signed"}
+    assert {name for name, profile in PROFILES.items() if not profile.inferred} == recorded
+    partly = {"10.12", "12.11-self-signed"}
+    assert {name for name, profile in PROFILES.items() if profile.certainty == "recorded in part"} == partly
+    assert {profile.certainty for profile in PROFILES.values()} <= {
+        "recorded", "recorded in part", "documented", "inferred",
+    }  # fmt: skip
 
 
 def test_sites() -> None:
@@ -75,7 +79,13 @@ def test_sites() -> None:
     assert [(spec.profile, spec.http_port, spec.https_port) for spec in two] == [
         ("9.10", 20000, 20001), ("12.11", 20002, 20003), ("9.10", 20004, 20005),
     ]  # fmt: skip
-    for count, port in ((0, 0), (1, 65535), (2, -1)):
+    assert {spec.profile for spec in site(["all"], count=None, port=0)} == set(PROFILES)
+    spread = site(["9.10"], count=300, port=0, spread=True)
+    assert {(spec.http_port, spec.https_port) for spec in spread} == {(8080, 8081)}
+    assert (spread[0].address, spread[-1].address, len({spec.address for spec in spread})) == (
+        "127.1.0.1", "127.1.1.44", 300,
+    )  # fmt: skip
+    for count, port in ((0, 0), (1, 65535), (2, -1), (30_001, 0)):
         with pytest.raises(ValueError, match="ports"):
             site((), count=count, port=port)
 

@@ -15,16 +15,27 @@ from tests.simulator import back, browser, configuration, context, create, hands
 
 AGES = {
     "5.51": ("TLSv1", "AES256-SHA"),
+    "5.75": ("TLSv1", "AES256-SHA"),
+    "1.84": ("TLSv1.2", "DHE-RSA-AES128-SHA"),
     "6.50": ("TLSv1", "AES256-SHA"),
     "7.30": ("TLSv1.2", "DHE-RSA-AES128-SHA"),
     "9.10": ("TLSv1.2", "DHE-RSA-AES128-SHA"),
+    "9.80-companion": ("TLSv1.2", "DHE-RSA-AES128-SHA"),
     "10.12": ("TLSv1.2", "DHE-RSA-AES128-SHA"),
     "11.6": ("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
     "12.11": ("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
     "12.11-self-signed": ("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
     "t85": ("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256"),
 }
-KEY_BITS = {"5.51": 1024, "6.50": 2048, "7.30": 2048, "9.10": 2048, "10.12": 2048, "12.11-self-signed": 2048}
+KEY_BITS = {
+    "5.51": 1024,
+    "5.75": 1024,
+    "6.50": 2048,
+    "7.30": 2048,
+    "9.10": 2048,
+    "10.12": 2048,
+    "12.11-self-signed": 2048,
+}
 
 
 @pytest.fixture

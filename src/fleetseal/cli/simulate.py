@@ -14,6 +14,7 @@ async def simulate(
     devices: int | None = None,
     profile: Names = (),
     port: int = 0,
+    spread: bool = False,
     config: Path | None = None,
     maker_roots: Path | None = None,
     common: Common = NO_OPTIONS,
@@ -23,11 +24,15 @@ async def simulate(
     Parameters
     ----------
     devices
-        How many. Default: one for each profile.
+        How many; they take the profiles in turn. Default: one for each profile.
     profile
-        Model and firmware to simulate. May be given several times. Default: all of them.
+        Model and firmware to simulate, by name (docs/reference/supported-devices.md), or all. May be given several
+        times. Default: one for each generation of cameras.
     port
         The first port; each device takes two. Default: free ones.
+    spread
+        Give each device an address of its own, from 127.1.0.1 on, and all the same ports (default: 8080, 8081), as a
+        range scan needs it. On Linux; elsewhere add these addresses to the loopback interface first.
     config
         File that describes each device and its faults, instead of the other options.
     maker_roots
@@ -49,7 +54,7 @@ async def simulate(
         sys.stdout.flush()
 
     try:
-        await app.simulate(profiles=profile, count=devices, port=port, configuration=config, ready=ready)
+        await app.simulate(profiles=profile, count=devices, port=port, configuration=config, ready=ready, spread=spread)
     except (ValueError, OSError) as error:
         raise InvalidInput(str(error)) from error
     return DONE

@@ -80,6 +80,8 @@ class _Ear(asyncio.DatagramProtocol):
         if not source[0].startswith("127."):
             return  # virtual devices are nobody else's business
         for device in self._devices:
+            if ":" in device.address:
+                continue  # it would answer by IPv6, to questions that are not heard here
             answer = self._answer(device, data)
             if answer is not None:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
@@ -94,7 +96,7 @@ def mdns(device: "SimulatedDevice", question: bytes) -> bytes | None:
     asked = question[12 : 12 + len(service)]
     if question[2:6] != b"\0\0\0\1" or asked.lower() != service or question[12 + len(service) :][:2] != b"\0\x0c":
         return None
-    if _parameter(device, "Network.Bonjour.Enabled") != "yes":
+    if not device.profile.switch and _parameter(device, "Network.Bonjour.Enabled") != "yes":
         return None
     instance = _name(f"AXIS {device.profile.product.model} - {device.serial}")[:-1] + service
     host = _name(f"axis-{device.serial.lower()}", "local")

@@ -12,6 +12,7 @@ from fleetseal.sim.faults import Effects
 from fleetseal.sim.http import Headers, Request, Response
 from fleetseal.sim.jsoncgi import JsonCgi
 from fleetseal.sim.login import Verdict
+from fleetseal.sim.profile import Profile
 from fleetseal.sim.rest import Rest
 from fleetseal.sim.soap import Soap
 
@@ -41,16 +42,26 @@ _LOGIN_FORM = (  # that its title names the product is inferred: by address, not
 )
 
 
+def _never(request: Request) -> bool:
+    del request
+    return False
+
+
 @dataclass(frozen=True)
 class _Route:
     handler: Handler
     anonymous: Callable[[Request], bool]
     role: str = "viewer"
+    soap: bool = False
+    limited: Callable[[Request], bool] = _never  # wants to hear that it is asked by software of the maker
 
 
-def _never(request: Request) -> bool:
-    del request
-    return False
+def _writes(request: Request) -> bool:
+    return request.query.get("action") == "update"
+
+
+def _original(request: Request) -> bool:
+    return request.query.get("Axis-Orig-Sw") == "true"
 
 
 class Axis:
@@ -68,8 +79,10 @@ class Axis:
         classic, cgi = self._classic, self._cgi
         offers = self._device.profile.interfaces
         routes = {
-            "/axis-cgi/param.cgi": _Route(classic.param, classic.param_anonymous),
-            "/axis-cgi/usergroup.cgi": _Route(classic.usergroup, _never),
+            "/axis-cgi/param.cgi": _Route(
+                classic.param, classic.param_anonymous, limited=_writes if offers.limited else _never
+            ),
+            "/axis-cgi/usergroup.cgi": _Route(classic.usergroup, _never, limited=lambda request: offers.limited),
             "/axis-cgi/pwdgrp.cgi": _Route(classic.pwdgrp, classic.pwdgrp_anonymous, "admin"),
             "/axis-cgi/date.cgi": _Route(classic.date, _never),
             "/axis-cgi/factorydefault.cgi": _Route(classic.factory_default, _never, "admin"),
@@ -87,30 +100,32 @@ class Axis:
             routes["/axis-cgi/network_settings.cgi"] = _Route(cgi.network_settings, _never, "admin")
             routes["/axis-cgi/firmwaremanagement.cgi"] = _Route(cgi.firmware, _never, "admin")
         if offers.soap:
-            route = _Route(self._soap.answer, self._soap.anonymous, "admin")
+            route = _Route(self._soap.answer, self._soap.anonymous, "admin", soap=True)
             routes |= dict.fromkeys(("/vapix/services", "/onvif/device_service", "/onvif/services"), route)
         self._routes = routes
 
     async def answer(self, request: Request) -> Response:
         """The device's answer. Raises Dropped when the faults lose it."""
         device = self._device
+        if "%" in request.headers.get("host", ""):  # no host: Apache's check of bracketed addresses
+            return Response.text("Bad Request\n", status=400, content_type="text/html")
         if device.faults.redirect_to is not None:
             return Response(302, headers=(("Location", device.faults.redirect_to),))
         if device.faults.busy:
             return Response(503)
         if device.profile.switch:
-            return _switch(request, device.profile.product.short_name)
+            return _switch(request, device.profile)
         if not request.secure and device.web.admin == "Https":
             return self._to_https(request)
         route = self._route(request.path)
         if route is not None and route.anonymous(request):
             return await route.handler(request, "")
         verdict = device.gate.check(request, device.schemes(secure=request.secure), device.faults, device.users)
-        if verdict.user is None:
+        if verdict.user is None or (device.profile.interfaces.locked and route is not None and route.soap):
             return self._refused(verdict, request)
         if route is None:
             return not_found(request)
-        if route.role not in device.groups[verdict.user]:
+        if route.role not in device.groups[verdict.user] or (route.limited(request) and not _original(request)):
             return Response.text("Forbidden\n", status=403, content_type="text/html")
         return await route.handler(request, verdict.user)
 
@@ -156,8 +171,11 @@ def not_found(request: Request) -> Response:
     return Response.text(page, status=404, content_type="text/html; charset=ISO-8859-1")
 
 
-def _switch(request: Request, product: str) -> Response:
+def _switch(request: Request, profile: Profile) -> Response:
     """An OEM switch: a login form, and nothing of ours (device-api 15.3)."""
-    if request.path == "/":
-        return Response.text(_LOGIN_FORM.format(product=product), content_type="text/html")
+    elsewhere = profile.interfaces.elsewhere
+    if request.path == "/" or elsewhere == "page":
+        return Response.text(_LOGIN_FORM.format(product=profile.product.short_name), content_type="text/html")
+    if elsewhere == "redirect":
+        return Response(302, headers=(("Location", "/"),))
     return Response.text("<html><body>Not Found</body></html>\n", status=404, content_type="text/html")

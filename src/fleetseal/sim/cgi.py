@@ -10,6 +10,7 @@ from fleetseal.sim.http import Request, Response
 from fleetseal.sim.keystore import Refusal
 from fleetseal.sim.zone import to_local, to_utc
 
+_NO_PARAMETERS = ("action", "Axis-Orig-Sw")
 _READABLE_BEFORE_SETUP = ("System.RootPwdSet", "Brand")
 
 
@@ -29,6 +30,8 @@ class Classic:
 
     async def param(self, request: Request, user: str) -> Response:
         query = request.query
+        if request.method == "POST" and self._device.profile.interfaces.get_only:
+            return Response.text("# Error: action must be specified\n")
         match query.get("action"):
             case "list":
                 return Response.text(self._device.parameters.listing(query.get("group", "")))
@@ -40,7 +43,7 @@ class Classic:
                 return Response.text("# Error: action must be specified\n")
 
     async def _update(self, query: dict[str, str]) -> Response:
-        wanted = {name.removeprefix("root."): value for name, value in query.items() if name != "action"}
+        wanted = {name.removeprefix("root."): value for name, value in query.items() if name not in _NO_PARAMETERS}
 
         async def act() -> Response:
             try:
@@ -58,7 +61,8 @@ class Classic:
 
     def pwdgrp_anonymous(self, request: Request) -> bool:
         """In factory state the first administrator is made without a login (device-api 4.2)."""
-        return self._device.needs_setup and not (self._device.faults.setup_by_get and request.method == "POST")
+        get_only = self._device.faults.setup_by_get or self._device.profile.interfaces.get_only
+        return self._device.needs_setup and not (get_only and request.method == "POST")
 
     async def pwdgrp(self, request: Request, user: str) -> Response:
         query, device = request.query, self._device

@@ -4,6 +4,7 @@ The state only. `axis.py` speaks for it, `server.py` gives it ports.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from fleetseal.sim.faults import Faults
 from fleetseal.sim.keystore import CertificateStore, Entry, Reason, Refusal
 from fleetseal.sim.login import Gate
 from fleetseal.sim.parameters import Parameters, data_file
-from fleetseal.sim.profiles import Profile
+from fleetseal.sim.profile import Profile
 
 DEFAULT_ALIAS = "Default self-signed"
 POLICIES = {"Http": "http", "Https": "https", "HttpAndHttps": "both"}
@@ -67,6 +68,7 @@ class Identity:
     username: str = "root"
     password: str = field(default="simulated", repr=False)
     setup_done: bool = True
+    other_addresses: tuple[str, ...] = ()  # where it answers, too, on the same ports: other interfaces
 
 
 @dataclass
@@ -98,8 +100,7 @@ class Device:
         self.store = CertificateStore()
         self.default_keystore = profile.keys.keystores[-1][0] if profile.keys.keystores else ""
         policy = "HttpAndHttps" if profile.https else "Http"
-        # Operators and viewers stay on plain HTTP, as recorded on the P5512
-        policies = tuple((group, policy if group == "Admin" else "Http") for group in profile.policies)
+        policies = tuple((group, policy if group == "Admin" else profile.others) for group in profile.policies)
         self.web = WebServer(profile.https, policies, profile.tls.ciphers)
         self.cert_sets: dict[str, tuple[str, ...]] = {}  # entries that services besides the web server use
         self.changed = asyncio.Event()  # the web server has to restart
@@ -298,18 +299,24 @@ class Device:
     def _parameters(self) -> Parameters:
         profile = self.profile
         template = data_file(profile.parameters) if profile.parameters else ""
+        if profile.placeholder is not None:
+            template = re.sub(r"=\*+$", f"={profile.placeholder}", template, flags=re.MULTILINE)
         parameters = Parameters(template, self.words, self._alive)
         if not profile.boa_parameters:
             parameters.drop("System.BoaGroupPolicy.")
         if profile.interfaces.basic_device_info is None:
             parameters.drop("BasicDeviceInfo.")
+        for prefix in profile.dropped:
+            parameters.drop(prefix)
+        for name, value in profile.changed.items():
+            parameters.put(name, value)
         return parameters
 
     def _alive(self) -> dict[str, str]:
         web = self.web
         values = {
             "HTTPS.Enabled": "yes" if web.tls else "no",
-            "HTTPS.Port": str(self.https_port),
+            "HTTPS.Port": str(self.faults.told_https_port or self.https_port),
             "HTTPS.Ciphers": ":".join(web.ciphers),
             "System.BoaPort": str(self.http_port),
             "System.RootPwdSet": "no" if self.needs_setup else "yes",

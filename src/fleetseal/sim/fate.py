@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fleetseal.sim.device import DEFAULT_ALIAS, Device
-from fleetseal.sim.profiles import Profile
+from fleetseal.sim.profile import Profile
 
 _KEPT_BY_SOFT = ("EAPTLS_WIRED", "EAPTLS_WIRED_SERVER")
 _STATE = ("users", "groups", "store", "web", "first_bound", "started")

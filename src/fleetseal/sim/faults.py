@@ -60,6 +60,7 @@ class Faults:
     basic_only: bool = False  # only Basic is offered, on plain HTTP too
     no_qop: bool = False  # digest as in RFC 2069
     realm: str | None = None  # another realm than AXIS_<serial>
+    told_https_port: int | None = None  # another HTTPS.Port in the parameters than the one it is reached by
     serial: str | None = None  # another serial in the answers
     answer: str | None = None  # one of ANSWERS
     answer_on: str = ""  # only for targets that begin so

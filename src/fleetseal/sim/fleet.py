@@ -2,25 +2,21 @@
 
 import asyncio
 import logging
-import tomllib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
 from fleetseal.sim import certificates, fate
-from fleetseal.sim.announce import Announcer
 from fleetseal.sim.axis import Axis
 from fleetseal.sim.certificates import Keys, Maker, SystemKeys
-from fleetseal.sim.control import Control, row
 from fleetseal.sim.device import Device, Identity, Surroundings, WebServer
 from fleetseal.sim.fate import Place
 from fleetseal.sim.faults import Faults
-from fleetseal.sim.profiles import PROFILES, Profile
+from fleetseal.sim.profile import Profile
+from fleetseal.sim.profiles import PROFILES
 from fleetseal.sim.server import DeviceServer, RequestRecord
 
 _log = logging.getLogger(__name__)
@@ -41,6 +37,7 @@ class DeviceSpec:
     username: str = USERNAME
     password: str = field(default=PASSWORD, repr=False)
     setup_done: bool = True
+    other_addresses: tuple[str, ...] = ()  # of other interfaces; the ports are the same there
     faults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -246,7 +243,14 @@ class Fleet:
         if len(serial) != 12 or not set(serial) <= set("0123456789ABCDEF"):
             raise ValueError(f"A serial is 12 upper-case hexadecimal digits, not {serial!r}.")
         identity = Identity(
-            serial, spec.address, spec.http_port, spec.https_port, spec.username, spec.password, spec.setup_done
+            serial,
+            spec.address,
+            spec.http_port,
+            spec.https_port,
+            spec.username,
+            spec.password,
+            spec.setup_done,
+            tuple(spec.other_addresses),
         )
         faults = Faults.of({"restart_seconds": self._restart_seconds} | dict(spec.faults))
         return SimulatedDevice(Device(profile, identity, around=self._around, faults=faults))
@@ -294,92 +298,3 @@ def _profile(name: str) -> Profile:
 def _shared_maker() -> Maker:
     """Its keys take a second to make."""
     return Maker(keys=SystemKeys(), rng=SystemRng())
-
-
-DEFAULT_SITE = ("6.50", "7.30", "9.10", "10.12", "11.6", "12.11", "12.11-self-signed")
-"""One of each supported profile."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """What a person needs to use a running fleet."""
-
-    devices: list[dict[str, Any]]  # rows of `control.row`
-    control: str  # URL of the control API
-    maker_roots: str  # PEM, for the setting `devices.maker-roots`
-
-
-Ready = Callable[[Started], None]
-
-
-def site(profiles: Sequence[str], *, count: int | None, port: int) -> list[DeviceSpec]:
-    """`count` devices (None: one each) that take the profiles in turn, none given: DEFAULT_SITE. With a `port`,
-    device n has plain HTTP on port + 2n and HTTPS on the next; 0: ports are chosen. Raises ValueError when the
-    ports do not fit."""
-    names = tuple(profiles) or DEFAULT_SITE
-    number = len(names) if count is None else count
-    if number < 1 or (port and not 0 < port <= 65535 - 2 * number):
-        raise ValueError(f"{number} devices need two ports each, and one more, from {port} on.")
-    return [
-        DeviceSpec(
-            names[index % len(names)],
-            http_port=port and port + 2 * index,
-            https_port=port and port + 2 * index + 1,
-        )
-        for index in range(number)
-    ]
-
-
-def read_config(text: str) -> list[DeviceSpec]:
-    """Devices of a TOML file: `[[device]]` tables with the fields of DeviceSpec, `faults` as a table. Raises
-    ValueError on what is not known there."""
-    document = tomllib.loads(text)
-    known = {item.name for item in fields(DeviceSpec)}
-    specs = []
-    for table in document.pop("device", []):
-        unknown = set(table) - known
-        if unknown or "profile" not in table:
-            what = f"unknown: {', '.join(sorted(unknown))}" if unknown else "profile is missing"
-            raise ValueError(f"A [[device]] has {', '.join(sorted(known))} ({what}).")
-        specs.append(DeviceSpec(**table))
-    if document or not specs:
-        raise ValueError("The file has [[device]] tables and nothing else.")
-    return specs
-
-
-async def run(
-    profiles: Sequence[str],
-    count: int | None,
-    port: int,
-    config: Path | None,
-    ready: Ready,
-    *,
-    restart_seconds: float = 4.0,
-) -> None:
-    """Devices run until this is cancelled; `config` replaces the other ways to choose them.
-
-    Raises ValueError on a wrong profile, fault, port or file, OSError on a port that is taken.
-    """
-    if config is None:
-        specs = site(profiles, count=count, port=port)
-    else:
-        specs = read_config(await asyncio.to_thread(config.read_text, "utf-8"))
-    control_port = port and port + 2 * len(specs)
-    async with (
-        Fleet(specs, restart_seconds=restart_seconds) as fleet,
-        Control(fleet, port=control_port) as control,
-        _announced(fleet),
-    ):
-        ready(Started([row(device) for device in fleet.devices], control.url, fleet.maker.roots_pem.decode()))
-        await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def _announced(fleet: Fleet) -> AsyncIterator[None]:
-    """The devices announce themselves, where this computer lets them."""
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(Announcer(fleet.devices))
-        except OSError as error:
-            _log.warning("Virtual devices cannot announce themselves here (%s): find them by their ports.", error)
-        yield

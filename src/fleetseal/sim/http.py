@@ -129,8 +129,8 @@ async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
     raise BadRequest(431)
 
 
-def encode(response: Response, common: Headers, *, close: bool) -> bytes:
-    """The bytes of an answer, with the server's `common` headers before its own."""
+def encode(response: Response, common: Headers, *, close: bool, lower_case: bool = False) -> bytes:
+    """The bytes of an answer, with the server's `common` headers before its own. `lower_case`: names as in HTTP/2."""
     try:
         reason = HTTPStatus(response.status).phrase
     except ValueError:
@@ -148,5 +148,8 @@ def encode(response: Response, common: Headers, *, close: bool) -> bytes:
         headers.append(("Content-Length", str(len(body))))
     if response.content_type:
         headers.append(("Content-Type", response.content_type))
-    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers)]
+    lines = [
+        f"HTTP/1.1 {response.status} {reason}",
+        *(f"{name.lower() if lower_case else name}: {value}" for name, value in headers),
+    ]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body

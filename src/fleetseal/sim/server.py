@@ -1,9 +1,7 @@
 """The ports of a virtual device: real listeners, real TLS, restarts that really close them (device-api 19.3)."""
 
 import asyncio
-import socket
 import ssl
-import sys
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Awaitable, Callable, Iterable, Sized
 from contextlib import suppress
@@ -19,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from fleetseal.sim import certificates, hostile
 from fleetseal.sim.device import Device
 from fleetseal.sim.http import MAX_LINE, BadRequest, Dropped, Headers, Request, Response, encode, read_request
+from fleetseal.sim.listeners import Listeners
 from fleetseal.sim.tls import Credential, credential
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -83,9 +82,7 @@ class DeviceServer:
         self._device = device
         self._answer = answer
         self._headers = headers
-        self._listeners: dict[bool, asyncio.Server] = {}
-        self._held: dict[bool, socket.socket] = {}  # bound and not listening: the port stays ours and refuses
-        self._ports: dict[bool, int] = {}  # the last that could be had
+        self._listeners = Listeners(device)
         self._working: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._sockets: set[asyncio.BaseTransport] = set()  # of TLS connections that are open
         self._lock = asyncio.Lock()
@@ -98,7 +95,7 @@ class DeviceServer:
         """Both ports are known, and those that the configuration opens listen. It may have been closed before."""
         self._closing = False
         for secure in (False, True):
-            self._hold(secure)
+            self._listeners.hold(secure)
         await self.reconcile()
 
     async def close(self) -> None:
@@ -114,10 +111,7 @@ class DeviceServer:
                 transport.abort()
         for _ in range(3):  # the loop closes what was aborted
             await self._device.around.clock.sleep(0)
-        for held in self._held.values():
-            held.close()
-        self._held.clear()
-        self._ports.clear()
+        self._listeners.let_go()
 
     async def reconcile(self) -> None:
         """Listeners and certificate are as configuration and faults say now."""
@@ -161,59 +155,17 @@ class DeviceServer:
         web = self._device.web
         if web.tls and web.bound is not None:
             await self._load(web.bound)
-        loop = asyncio.get_running_loop()
         for secure in (False, True):
-            if not self._wanted(secure) or secure in self._listeners:
-                continue
-            self._hold(secure)
-            self._listeners[secure] = await loop.create_server(
-                partial(self._protocol, secure),
-                sock=self._held.pop(secure),
-            )
+            if self._wanted(secure) and secure not in self._listeners:
+                await self._listeners.open(secure, partial(self._protocol, secure))
 
     def _stop(self, *, abort: bool = True) -> None:
-        for secure in tuple(self._listeners):
-            self._listeners.pop(secure).close()
-            self._hold(secure)
+        self._listeners.close()
         if abort:
             own = asyncio.current_task()
             for task, writer in self._working.items():
                 if task is not own:
                     writer.transport.abort()
-
-    def _hold(self, secure: bool) -> None:
-        """The port is bound, chosen if it was 0; connecting to it is refused until it listens."""
-        device = self._device
-        port = device.https_port if secure else device.http_port
-        held = self._held.pop(secure, None)
-        if held is None or held.getsockname()[1] != port:
-            if held is not None:
-                held.close()
-            try:
-                held = self._bound(port)
-            except OSError:  # a setting that cannot be followed: the server stays where it was
-                if secure not in self._ports:
-                    raise
-                held = self._bound(self._ports[secure])
-        self._held[secure] = held
-        self._ports[secure] = held.getsockname()[1]
-        if secure:
-            device.https_port = self._ports[secure]
-        else:
-            device.http_port = self._ports[secure]
-
-    def _bound(self, port: int) -> socket.socket:
-        address = self._device.identity.address
-        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            if sys.platform != "win32":  # there the option would let others take the port
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind((address, port))
-        except OSError:
-            made.close()
-            raise
-        made.setblocking(False)
-        return made
 
     def _protocol(self, secure: bool) -> asyncio.BaseProtocol:
         loop = asyncio.get_running_loop()
@@ -282,7 +234,8 @@ class DeviceServer:
 
     def _choose(self, handshake: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> int | None:
         """Called in each handshake, with or without a server name."""
-        del name
+        if name is not None and "%" in name:  # no DNS name (RFC 6066 3)
+            return int(ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
         if self._dead():
             return int(ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE)
         shown = self._shown()
@@ -314,8 +267,13 @@ class DeviceServer:
             self.bytes_received += reader.received
             self._working.pop(task, None)
             writer.close()
-            with suppress(OSError, ssl.SSLError):
+            try:
                 await writer.wait_closed()
+            except (OSError, ssl.SSLError):
+                pass
+            except asyncio.CancelledError:  # by `close`, as above
+                if not self._closing:
+                    raise
 
     async def _converse(self, reader: _Reader, writer: asyncio.StreamWriter, *, secure: bool) -> bool:
         """Requests and answers until the client is done; whether the web server is to restart now."""
@@ -357,7 +315,8 @@ class DeviceServer:
             return True
         record.status = response.status
         close = restart or request.headers.get("connection", "").lower() == "close"
-        writer.write(encode(response, self._common(request.secure), close=close))
+        lower_case = request.secure and self._device.profile.login.apache  # 401-https-headers.txt of the P3265-V
+        writer.write(encode(response, self._common(request.secure), close=close, lower_case=lower_case))
         await writer.drain()
         return restart
 

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from fleetseal.sim import certificates
 from fleetseal.sim.certificates import PrivateKey
-from fleetseal.sim.profiles import TlsAge
+from fleetseal.sim.profile import TlsAge
 
 _VERSIONS = {"TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
