@@ -222,7 +222,12 @@ def typed_name(text: str) -> str:
 def dialled(text: str) -> str:
     """An address or host name in its one spelling. Raises InvalidInput."""
     host = inventory.canonical_host(text)
-    return host if is_address(host) else names.classify(host).text
+    if not is_address(host):
+        return names.classify(host).text
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.is_link_local and address.scope_id is None:
+        raise InvalidInput(f"{host} is link-local: say on which interface of this computer, like {host}%eth0.")
+    return host
 
 
 def failed(target: Target, message: str) -> Row:

@@ -18,6 +18,7 @@ from fleetseal.core.model import (
 )
 from fleetseal.operations import delivery, enrolment, existing, issuing, observe
 from fleetseal.operations.enrolment import Enrolled
+from fleetseal.operations.naming import link_local
 from fleetseal.operations.plan import Bind, Go, Refused, Skipped, Unchanged, https_from_json, with_policy
 from fleetseal.operations.settling import chain_sent, clean_up, serving, settle
 from fleetseal.operations.switch import Target, carry_through, constant, open_http, patience, prove_way_back
@@ -190,6 +191,9 @@ async def _success(work: Work, plan: Go, enrolled: Enrolled) -> str:
     parts = [f"HTTPS works with a certificate valid until {record.not_after:%Y-%m-%d}."]
     if plan.policy is ConnectionPolicy.HTTPS:
         parts.append("Plain HTTP is closed.")
+    if link_local(work.device):
+        name = plan.names.common_name
+        parts.append(f"A link-local address is never in a certificate: clients must call the device {name}.")
     if enrolled.origin is KeyOrigin.MANAGER and (why := enrolment.fallback_reason(work)):
         parts.append(f"The key was made here, because the device could not: {why}")
     if not (work.run.recorded("record") or {}).get("chain_sent"):

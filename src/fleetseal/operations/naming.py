@@ -28,7 +28,8 @@ def certificate_names(
     """The names by the setting `certificate.common-name` (`address` or `hostname`).
 
     `resolved`: what our resolver says of a told name, the address that is dialled first. `shared`: another device has
-    that name too. None: `hostname` is wanted and none is known; the address never takes its place silently.
+    that name too. None: `hostname` is wanted, or the address is link-local, and no host name is known; the address
+    never takes its place silently.
     """
     address = _address_of(device, resolved)
     host_name = _host_name_of(device, domains=domains, resolved=resolved, shared=shared)
@@ -43,7 +44,7 @@ def misfit(held: tuple[str, ...], wanted: Names | None) -> str | None:
     """Why a certificate with the names `held` no longer fits, for people; None when it does. `wanted` is what
     `certificate_names` says now."""
     if wanted is None:
-        return "certificate.common-name is `hostname`, and no host name is known that may be certified."
+        return "A host name is wanted, or its address is link-local, and no host name is known that may be certified."
     there, here = _comparable(held), _comparable(wanted.names)
     if there == here:
         return None
@@ -66,6 +67,15 @@ def finding(device: Device, held: tuple[str, ...], *, common_name: str, domains:
     ]
     misfits = [misfit(held, names) for names in wanted]
     return None if None in misfits else misfits[0 if address else -1]
+
+
+def link_local(device: Device) -> bool:
+    """It is dialled by an IPv6 address that means something on one network only, and needs a scope to be dialled."""
+    try:
+        address = ipaddress.ip_address(device.address)
+    except ValueError:
+        return False
+    return address.version == 6 and address.is_link_local
 
 
 def _comparable(names: tuple[str, ...]) -> frozenset[str]:
@@ -96,8 +106,10 @@ def certifiable(name: str | None) -> str | None:
 
 
 def _address_of(device: Device, resolved: Sequence[str]) -> str | None:
-    """The device's address without a scope id; None when a person had it dialled by its host name. A told name that is
-    dialled stands for the address behind it."""
+    """The device's address without a scope id; None when it is `link_local`, or a person had it dialled by its host
+    name. A told name that is dialled stands for the address behind it."""
+    if link_local(device):
+        return None
     if is_address(device.address):
         return device.endpoint.name
     return resolved[0] if resolved and not device.host_name_typed else None
