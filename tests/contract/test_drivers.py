@@ -15,6 +15,7 @@ from fleetseal.core.errors import (
     NotFound,
     NotSupported,
     OutcomeUnknown,
+    ProtocolViolation,
     Rejected,
     TrustFailure,
     Unreachable,
@@ -26,6 +27,7 @@ from fleetseal.core.model import (
     ConnectionPolicy,
     FirstUse,
     Generation,
+    HttpsState,
     KeyPair,
     KeySpec,
     PeerTrust,
@@ -40,10 +42,9 @@ from fleetseal.sim.profiles import PROFILES
 
 from ..devices import SiteAuthority, connector_for, endpoint_of, login_of, pkcs8, serial_of, sha256
 
-MANAGED = tuple(name for name, profile in PROFILES.items() if not profile.switch)
+MANAGED = tuple(name for name, profile in PROFILES.items() if profile.certificates)
 ALIAS = Alias("fleetseal-test-1")
 SPEC = KeySpec("127.0.0.1", ("127.0.0.1",))
-TLS_VERSIONS = {"5.51": "TLSv1", "6.50": "TLSv1", "7.30": "TLSv1.2", "9.10": "TLSv1.2", "10.12": "TLSv1.2"}
 SITE = SiteAuthority()
 
 
@@ -183,7 +184,7 @@ async def test_enable_verify_unbind_and_remove(profile: str) -> None:
             )
             assert seen.served.leaf == chain.leaf
             assert seen.chain_sent == device.profile.tls.sends_chain
-            assert seen.served.tls_version == TLS_VERSIONS.get(profile, "TLSv1.3")
+            assert seen.served.tls_version == device.profile.tls.highest
 
         await until_verified(verified)
         state = await driver.https()
@@ -355,6 +356,31 @@ async def test_a_nonce_that_expires_is_no_wrong_password(profile: str) -> None:
         for _ in range(3):
             await SystemClock().sleep(0.1)
             assert await connection.driver.clock()
+
+
+async def test_parameters_alone_are_no_certificate_interface() -> None:
+    async with opened("9.80-companion") as (connection, device, _):
+        driver, alias = connection.driver, Alias("a")
+        asked = len(device.requests)
+        verbs: list[Awaitable[object]] = [
+            driver.certificates(),
+            driver.authorities(),
+            driver.uses(),
+            driver.request_certificate(alias, SPEC),
+            driver.create_self_signed(alias, SPEC),
+            driver.install(alias, Chain(SITE.issuing)),
+            driver.install_key_pair(alias, KeyPair(Chain(SITE.issuing), b"")),
+            driver.install_authority(alias, SITE.root),
+            driver.remove(alias),
+            driver.set_https(HttpsState(tls=True, policy=ConnectionPolicy.HTTP_AND_HTTPS, alias=alias)),
+        ]
+        for verb in verbs:
+            with pytest.raises(NotSupported, match="no certificate interface"):
+                await verb
+        assert len(device.requests) == asked
+        device.device.parameters.drop("HTTPS.Enabled")
+        with pytest.raises(ProtocolViolation, match="do not tell its connection policy"):
+            await driver.https()
 
 
 async def test_the_switch_has_no_driver() -> None:

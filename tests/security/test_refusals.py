@@ -286,10 +286,10 @@ async def test_addresses_that_a_device_may_have(host: str) -> None:
     assert await resolve("camera.example", lies(host)) == host
 
 
-async def test_a_companion_without_certificate_interface() -> None:
-    async with Fleet(["9.10"]) as fleet:
+async def test_a_device_without_any_interface_that_is_known() -> None:
+    async with Fleet(["9.80-companion"]) as fleet:
         device, connector = fleet.devices[0], await connector_for(fleet)
-        device.device.parameters.put("Properties.API.WebService.WebService", "no")
+        device.device.parameters.drop("System.BoaGroupPolicy.")
         error = await refused(connector, device, Plaintext(), NotSupported)
-        assert "M1065-LW" in error.message
-        assert "9.10.1" in error.message
+        assert "C Bullet LE" in error.message
+        assert "9.80.2.2" in error.message

@@ -20,7 +20,8 @@ from fleetseal.devices.connect import AxisConnector
 from fleetseal.devices.driver import Connector, Glance, Sight
 from fleetseal.operations import contact, glances, poll, trust
 from fleetseal.operations.services import Services
-from fleetseal.sim.fleet import DEFAULT_SITE, DeviceSpec, SimulatedDevice
+from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
+from fleetseal.sim.run import DEFAULT_SITE
 from fleetseal.store import inventory as rows
 from fleetseal.store import tasks
 from fleetseal.store.database import Database

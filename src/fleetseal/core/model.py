@@ -40,6 +40,7 @@ class Generation(StrEnum):
 
     SOAP = "soap"  # 5.70 to 11.5: SOAP certificate services
     REST = "rest"  # 11.6 on: REST `cert`, v1beta or v1; SOAP `aweb` for the binding
+    PARAMETERS = "parameters"  # neither (AXIS Companion): the connection policy alone, by parameters
 
 
 class Support(StrEnum):

@@ -178,7 +178,7 @@ class AxisConnector:
             except Redirected as error:
                 if not _same_origin(error.location):
                     raise
-                return _Side(open=True, answers=True, unsupported=NOT_AXIS)
+                return _Side(open=True, answers=True, unsupported=await _network_gear(transport))
             except (Unreachable, Busy) as error:
                 return _Side(reason=error.message)
             if challenged.status == 403:
@@ -187,7 +187,7 @@ class AxisConnector:
             stranger = await identity.meet(transport)
             unsupported = None
             if stranger.serial is None and named is None:
-                unsupported = catalogue.unsupported_product(await transport.ask(wire_cgi.front_page())) or NOT_AXIS
+                unsupported = await _network_gear(transport)
             elif stranger.facts is not None:
                 unsupported = catalogue.unsupported_product(stranger.facts.model)
             return _Side(
@@ -274,6 +274,16 @@ class _StrangersJudge:
         )
         if problem is not None:
             raise VerificationFailed(f"The device serves the new certificate, but it does not verify. {problem}")
+
+
+async def _network_gear(transport: Transport) -> str:
+    """What something without our interfaces calls itself on its front page (device-api 15.3)."""
+    try:
+        return catalogue.network_gear(await transport.ask(wire_cgi.front_page())) or NOT_AXIS
+    except Redirected as error:
+        if not _same_origin(error.location):
+            raise
+        return NOT_AXIS
 
 
 def _same(transport: Transport, serial: Serial | None) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fleetseal.core.errors import NotSupported, PermissionDenied
 from fleetseal.core.model import DeviceFacts, Keystore
 from fleetseal.devices.axis import identity, wire_rest
+from fleetseal.devices.axis.parameters import ParameterDriver
 from fleetseal.devices.axis.rest import RestDriver
 from fleetseal.devices.axis.soap import SoapDriver
 from fleetseal.devices.transport import Transport
@@ -17,21 +18,25 @@ class Evidence:
 
     rest_base: str | None  # address of the REST `cert` API, as the device gave it
     web_service: bool
+    policy_parameters: bool
 
 
-DRIVERS: tuple[tuple[Callable[[Evidence], bool], type[RestDriver] | type[SoapDriver]], ...] = (
+AnyDriver = RestDriver | SoapDriver | ParameterDriver
+
+DRIVERS: tuple[tuple[Callable[[Evidence], bool], type[AnyDriver]], ...] = (
     (lambda evidence: evidence.rest_base is not None, RestDriver),
     (lambda evidence: evidence.web_service, SoapDriver),
+    (lambda evidence: evidence.policy_parameters, ParameterDriver),
 )
 """The first test that holds decides. No match is NotSupported, never the nearest guess."""
 
 
-async def choose(transport: Transport, stranger: identity.Stranger) -> tuple[DeviceFacts, RestDriver | SoapDriver]:
+async def choose(transport: Transport, stranger: identity.Stranger) -> tuple[DeviceFacts, AnyDriver]:
     """Facts and driver of a device that is logged in. Raises NotSupported with the facts."""
     known = await identity.know(transport, stranger)
     apis = await _apis(transport)
     rest_base = apis.get("cert")
-    evidence = Evidence(rest_base, known.web_service)
+    evidence = Evidence(rest_base, known.web_service, known.policy_parameters)
     driver = next((driver for test, driver in DRIVERS if test(evidence)), None)
     if driver is None:
         facts = known.facts

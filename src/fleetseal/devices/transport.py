@@ -102,6 +102,7 @@ class Transport:
         self._context = None if peer is None else tls.context_for(peer.judge, legacy_tls=endpoint.legacy_tls)
         self._digest: DigestSession | None = None
         self._basic = False
+        self._let_in = False  # this login was taken once
         self._turn = asyncio.Lock()
         self._address = ""
         self._exchange = Exchange(Request("GET", "/"))
@@ -170,10 +171,17 @@ class Transport:
                     self.challenges = parse_challenges(answer.all("www-authenticate"))
             if answer.status == 401:
                 self._digest, self._basic = None, False
+                if self._let_in:
+                    raise NotSupported(
+                        f"{self.endpoint.host} takes the login and refuses an interface that certificates need, "
+                        "as a door controller does while AXIS Camera Station Secure Entry owns it."
+                    )
                 raise AuthenticationFailed(
                     f"{self.endpoint.host} refused the user name or the password. "
                     "It is not tried again until the credential is changed."
                 )
+        if answer.status < 400 and not request.anonymous:
+            self._let_in = self._digest is not None or self._basic
         if answer.status == 403 and not request.anonymous:
             raise PermissionDenied(f"{self.endpoint.host} does not let this user do that. An administrator is needed.")
         return answer
@@ -237,6 +245,8 @@ class Transport:
         exchange = self._exchange = Exchange(request, self._port)
         try:
             session = await self._session(own_connection=request.write)
+            if "%" in self._address:
+                headers["Host"] = f"[{self._address.partition('%')[0]}]:{self._port}"
             async with session.request(
                 request.method,
                 self._url(request.target),

@@ -1,5 +1,6 @@
 """A person adopts what answers at an address: who it is, where it is dialled, and its row."""
 
+import ipaddress
 import re
 from dataclasses import dataclass, replace
 

@@ -48,6 +48,8 @@ class _Clocks:
             async with self.services.database.reading() as tx:
                 login = await usable_login(self.services, tx, device)
             sight = await self.connector.look(device.endpoint)
+            if sight.unsupported_reason is not None:
+                return _row(device, "failed", None, sight.unsupported_reason)
             async with self.services.database.reading() as tx:
                 trust = await peer_trust(self.services, tx, device, sight)
             async with self.connector.open(device.endpoint, trust, login, serial=device.serial) as connection:

@@ -35,6 +35,7 @@ from fleetseal.core.model import (
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
 from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
+from fleetseal.operations import states
 from fleetseal.operations.changes import Change, Verdict, stays, stored
 from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, described
@@ -128,9 +129,10 @@ async def usable_login(services: Services, tx: Transaction, device: Device) -> L
     return login
 
 
-async def ready(services: Services, device_id: DeviceId) -> tuple[Device, Login]:
+async def ready(services: Services, device_id: DeviceId, *, certificates: bool = True) -> tuple[Device, Login]:
     """The device and its login, when work on it may begin. One that was not fit when last seen is looked at again, and
     so is one without a login, while there are named credentials that may be tried on it today.
+    `certificates`: the work is about certificates, not about the connection policy alone.
 
     Raises what stands against it: NotSupported, IdentityMismatch, SetupNeeded, TrustFailure, Unreachable, and as
     `usable_login`.
@@ -141,7 +143,7 @@ async def ready(services: Services, device_id: DeviceId) -> tuple[Device, Login]
     unsettled = device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE
     if hope or unsettled or may_lead_to_ours(device):
         device = await refresh_device(services, device_id)
-    if device.support is not Support.SUPPORTED:
+    if not states.fit(device, certificates=certificates):
         raise NotSupported(device.support_reason)
     if device.identity_problem is not None:
         raise IdentityMismatch(device.identity_problem)
@@ -185,6 +187,7 @@ class _Reading:
     https: HttpsState | None
     entries: tuple[Installed, ...]
     clock_offset: float | None
+    refused: str = ""  # why its interface for certificates cannot be used
 
 
 @dataclass(frozen=True)
@@ -282,15 +285,18 @@ class _Look:
         driver, facts = connection.driver, connection.facts
         https: HttpsState | None = None
         entries: tuple[Installed, ...] = ()
+        refused = ""
         try:
             https = await driver.https()
             entries = await driver.certificates()
-        except (NotSupported, Rejected):
+        except NotSupported as error:
+            refused = error.message
+        except Rejected:
             pass  # the column `https` says Unknown; what the device did say is kept
         offset = facts.clock_offset
         if offset is None:
             offset = (await driver.clock() - self.services.clock.now()).total_seconds()
-        return _Reading(facts, connection.served, https, entries, offset)
+        return _Reading(facts, connection.served, https, entries, offset, refused)
 
     async def _identity_changed(self, error: IdentityMismatch, sight: Sight) -> Columns:
         """Why, as far as `sight` shows; otherwise the connection saw something else: nobody knows what."""
@@ -352,6 +358,7 @@ class _Look:
         """What only a login shows."""
         columns = {**self._facts(reading.facts), **self._served(served, sight), "clock_offset": reading.clock_offset}
         columns |= {"serial": reading.facts.serial, "generation": reading.facts.generation, "needs_setup": False}
+        columns["support_reason"] = columns["support_reason"] or reading.refused
         if reading.https is None:
             return columns | {"tls": None, "policy": None, "bound_alias": None, "entries": []}
         alias = reading.https.alias
@@ -365,7 +372,8 @@ class _Look:
         }
 
     def _facts(self, facts: DeviceFacts) -> Columns:
-        supported, reason = support(facts.model, facts.product_type, facts.firmware)
+        generation = facts.generation or self.device.generation
+        supported, reason = support(facts.model, facts.product_type, facts.firmware, generation=generation)
         columns: Columns = {
             "model": facts.model,
             "product_type": facts.product_type,

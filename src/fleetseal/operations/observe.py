@@ -13,6 +13,7 @@ from fleetseal.core.model import (
     ConnectionPolicy,
     Device,
     EnableWish,
+    Generation,
     HttpsState,
     Installed,
     JobId,
@@ -26,8 +27,8 @@ from fleetseal.devices.driver import Connector
 from fleetseal.operations import issuing, plan
 from fleetseal.operations.listing import Context, described
 from fleetseal.operations.naming import certificate_names
-from fleetseal.operations.plan import Bind, Current, Go, Issuing, Observed, Plan, ServedNow
-from fleetseal.operations.plan_existing import NO_INTERFACE, Usable, plan_entry, plan_existing, plan_storing
+from fleetseal.operations.plan import NO_INTERFACE, Bind, Current, Go, Issuing, Observed, Plan, ServedNow
+from fleetseal.operations.plan_existing import Usable, plan_entry, plan_existing, plan_storing
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import anchored, in_lineage, is_proof, misnamed, peer_trust, vouched_name
 from fleetseal.pki import chain
@@ -95,7 +96,7 @@ async def plan_install(
         instance = await tasks.find_instance(tx)
         own_issuers = await issuing.own_certificates(tx)
     seen = await _observed(connector, device, login, trust, own_issuers, with_authorities=False)
-    if seen.facts.generation is None:
+    if seen.facts.generation is Generation.PARAMETERS:
         return NO_INTERFACE
     there = next((entry.alias for entry in seen.entries if entry.der == bundle.leaf), None)
     alias = there or _unused(f"fleetseal-{instance}-{job_id}", seen.entries)
@@ -165,8 +166,9 @@ async def _observed(
 ) -> Observed:
     async with connector.open(device.endpoint, trust, login, serial=device.serial) as connection:
         facts, https = connection.facts, await connection.driver.https()
-        entries = await connection.driver.certificates()
-        authorities = await connection.driver.authorities() if with_authorities else ()
+        manages = facts.generation is not Generation.PARAMETERS
+        entries = await connection.driver.certificates() if manages else ()
+        authorities = await connection.driver.authorities() if manages and with_authorities else ()
         served = connection.served
     if served is None:
         served = await _served(connector, device, https)

@@ -19,7 +19,8 @@ from fleetseal.core.model import (
     KeySpec,
     KeyType,
 )
-from fleetseal.operations.naming import Names, misfit
+from fleetseal.devices.axis.catalogue import NO_CERTIFICATES
+from fleetseal.operations.naming import Names, link_local, misfit
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class Skipped:
 
     reason: str
     error_code: str = "not-supported"
+
+
+NO_INTERFACE = Skipped(f"{NO_CERTIFICATES} Nothing was changed.")
 
 
 @dataclass(frozen=True)
@@ -198,15 +202,10 @@ def plan_enable(
     now: datetime,
 ) -> Plan:
     """`key_origin`: what the settings allow and what worked last on this model and firmware."""
-    if seen.facts.generation is None:
-        return Skipped("This product has no certificate interface: nothing was changed.")
+    if seen.facts.generation is Generation.PARAMETERS:
+        return NO_INTERFACE
     if issuing.names is None:
-        why = (
-            "certificate.common-name is `hostname`, and no host name is known that may be certified."
-            if settings.certificate_common_name == "hostname"
-            else "The host name by which it is dialled was told by the network and has no address now."
-        )
-        return Skipped(f"{why} Give one: fleetseal device set DEVICE --hostname FQDN.", "no-host-name")
+        return _nameless(seen.device, settings)
     if _foreign_and_kept(seen, wish, named=named, now=now):
         assert seen.served is not None
         return Skipped(
@@ -245,6 +244,17 @@ def plan_enable(
         reason=cause or ("another connection policy is wished" if serving else "the certificate is not bound"),
         dead_before=seen.https.tls and seen.https.policy is not ConnectionPolicy.HTTP and seen.served is None,
     )
+
+
+def _nameless(device: Device, settings: Settings) -> Skipped:
+    unknown = "and no host name is known that may be certified."
+    if link_local(device):
+        why = f"It is dialled by a link-local address, which means something on one network only, {unknown}"
+    elif settings.certificate_common_name == "hostname":
+        why = f"certificate.common-name is `hostname`, {unknown}"
+    else:
+        why = "The host name by which it is dialled was told by the network and has no address now."
+    return Skipped(f"{why} Give one: fleetseal device set DEVICE --hostname FQDN.", "no-host-name")
 
 
 def no_way_back(reason: str) -> Refused:

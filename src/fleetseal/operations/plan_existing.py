@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fleetseal.core.config import Settings
-from fleetseal.core.model import Alias, ConnectionPolicy, EnableWish
+from fleetseal.core.model import Alias, ConnectionPolicy, EnableWish, Generation
 from fleetseal.core.text import clean
 from fleetseal.operations.plan import (
+    NO_INTERFACE,
     Bind,
     Observed,
     Plan,
@@ -17,8 +18,6 @@ from fleetseal.operations.plan import (
     clock_is_off,
     wished_policy,
 )
-
-NO_INTERFACE = Skipped("This product has no certificate interface: nothing was changed.")
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def plan_existing(
 ) -> Plan:
     """Without a CA: the one usable entry of the device. `proved`: what was read came from a device that proved its
     identity."""
-    if seen.facts.generation is None:
+    if seen.facts.generation is Generation.PARAMETERS:
         return NO_INTERFACE
     if not usable:
         return Skipped(

@@ -24,6 +24,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.work import Ended, Work, execute_undo
 from fleetseal.store import alarms, inventory, tasks
 from fleetseal.store.database import Transaction
+from fleetseal.store.tasks import TaskRecord
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ async def _proceed(services: Services, run: Run) -> None:
     if task.action is TaskAction.REFRESH:
         await refreshing.refresh(services, run)
         return
-    work = await _work(services, run, task.wish)
+    work = await _work(services, run, task)
     if run.job.unwinding is not None:
         await _unwind(work)
         return
@@ -74,7 +75,7 @@ _PROCEDURES: dict[TaskAction, Callable[[Work], Awaitable[None]]] = {
 }
 
 
-async def _work(services: Services, run: Run, wish: dict[str, object]) -> Work:
+async def _work(services: Services, run: Run, task: TaskRecord) -> Work:
     """The hold on the device. Before the first step it must be fit for work; afterwards its login is enough: what was
     changed is carried through or put back."""
     if run.steps():
@@ -82,9 +83,11 @@ async def _work(services: Services, run: Run, wish: dict[str, object]) -> Work:
             device = await inventory.get(tx, run.job.device_id)
             login = await contact.usable_login(services, tx, device)
     else:
-        device, login = await contact.ready(services, run.job.device_id)
+        device, login = await contact.ready(
+            services, run.job.device_id, certificates=task.action is not TaskAction.DISABLE_HTTPS
+        )
     settings = await current_settings.in_force(services)
-    return Work(services, settings, services.connect(settings), run, device, login, wish)
+    return Work(services, settings, services.connect(settings), run, device, login, task.wish)
 
 
 # ---------------------------------------------------------------- failure
@@ -110,7 +113,7 @@ async def _failed(services: Services, run: Run, error: FleetsealError) -> None:
         task = await tasks.get_task(tx, run.job.task_id)
     await run.begin_unwinding(error.message, error_code=error.code)
     try:
-        work = await _work(services, run, task.wish)
+        work = await _work(services, run, task)
     except FleetsealError:
         await _end_untouched(services, run, error)
     else:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fleetseal.core.config import Settings
-from fleetseal.core.model import CertificateSource, ConnectionPolicy, Device, Support, TaskId, TrustLevel
+from fleetseal.core.model import CertificateSource, ConnectionPolicy, Device, Generation, Support, TaskId, TrustLevel
 from fleetseal.operations.plan import describe_offset
 from fleetseal.pki import chain, profile
 
@@ -52,6 +52,12 @@ def unread(device: Device, settings: Settings) -> list[Status]:
     return [*_reach(device), *_credentials(device), *_trust(device, settings)]
 
 
+def fit(device: Device, *, certificates: bool) -> bool:
+    """Work on this product and firmware is possible: about certificates, or about the connection policy alone."""
+    policy_alone = not certificates and device.generation is Generation.PARAMETERS
+    return device.support is Support.SUPPORTED or policy_alone
+
+
 def warning_begins(not_before: datetime, not_after: datetime, *, warning_days: int) -> datetime:
     """When "about to expire" begins (REN-IN-TIME)."""
     return not_after - profile.warning_before(not_after - not_before, warning_days)
@@ -81,7 +87,7 @@ def _reach(device: Device) -> list[Status]:
 
 
 def _credentials(device: Device) -> list[Status]:
-    if device.support is Support.PRODUCT or device.needs_setup:
+    if device.needs_setup or (device.support is Support.PRODUCT and device.generation is not Generation.PARAMETERS):
         return []
     if device.username is None:
         return [Status("Credentials needed", "It asks for a login, and none is stored.")]

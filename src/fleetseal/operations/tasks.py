@@ -16,7 +16,7 @@ from fleetseal.core.model import (
     TaskState,
 )
 from fleetseal.core.text import timestamp
-from fleetseal.operations import listing
+from fleetseal.operations import listing, states
 from fleetseal.operations.services import Services
 from fleetseal.store import audit, bundles, inventory, tasks
 from fleetseal.store.database import Transaction
@@ -235,7 +235,8 @@ async def _record(
 def _why_not(device: Device, action: TaskAction, busy: Mapping[DeviceId, TaskId]) -> str | None:
     if device.id in busy:
         return f"Busy: task {busy[device.id]} is at work on it."
-    if action is TaskAction.REFRESH or device.support is Support.SUPPORTED:
+    certificates = action is not TaskAction.DISABLE_HTTPS
+    if action is TaskAction.REFRESH or states.fit(device, certificates=certificates):
         return None
     what = "Unsupported device" if device.support is Support.PRODUCT else "Unsupported firmware"
     return f"{what}: {device.support_reason} Nothing was written to it."

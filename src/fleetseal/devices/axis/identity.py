@@ -26,6 +26,7 @@ _GROUPS = (
     "Network.VolatileHostName",
     "System.BoaPort",
     "HTTPS.Port",
+    wire_cgi.POLICIES,
 )
 
 
@@ -55,6 +56,7 @@ class Known:
 
     facts: DeviceFacts
     web_service: bool  # SOAP (device-api 1, probe 3)
+    policy_parameters: bool  # the connection policy is a parameter (device-api 6.5)
 
 
 async def meet(transport: Transport) -> Stranger:
@@ -116,6 +118,8 @@ async def log_in(transport: Transport) -> None:
     """The login works and is an administrator's. Raises AuthenticationFailed, PermissionDenied."""
     try:
         name, groups = await transport.ask(wire_cgi.user_groups())
+    except PermissionDenied:
+        name, groups = await transport.ask(wire_cgi.user_groups(limited=True))
     except NotSupported:
         await transport.ask(wire_cgi.accounts())
         return
@@ -134,7 +138,11 @@ async def know(transport: Transport, stranger: Stranger) -> Known:
     if serial is None:
         raise ProtocolViolation(f"{transport.endpoint.host} does not tell its serial number.")
     facts = _facts(serial, properties, parameters, needs_setup=False)
-    return Known(facts, web_service=parameters.get("Properties.API.WebService.WebService") == "yes")
+    return Known(
+        facts,
+        web_service=parameters.get("Properties.API.WebService.WebService") == "yes",
+        policy_parameters=f"{wire_cgi.POLICIES}.admin" in parameters,
+    )
 
 
 async def _if_told(transport: Transport, question: Ask[T]) -> T | None:
