@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fleetseal.cli import output
+from fleetseal.cli.follow import result_table
 from fleetseal.cli.progress import Progress
 
 
@@ -74,3 +75,14 @@ def test_progress_is_one_line_per_five_percent(capsys: pytest.CaptureFixture[str
     assert len(lines) == 20
     assert lines[0] == "Enable HTTPS: 5 %, 41 of 812 devices"
     assert lines[-1] == "Enable HTTPS: 100 %, 812 of 812 devices, 1 failed"
+
+
+def test_what_failed_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    statuses = ("Finished", "Failed", "Unchanged", "Rolled back", "Skipped")
+    devices = [
+        {"mac": f"AC:CC:8E:00:00:0{at}", "address": "192.0.2.1", "status": status, "description": ""}
+        for at, status in enumerate(statuses)
+    ]
+    result_table({"finished": "2026-11-23T12:00:00Z", "heading": "Done", "devices": devices})
+    shown = [line.split("  ")[2].strip() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert shown == ["Failed", "Rolled back", "Finished", "Unchanged", "Skipped"]

@@ -88,7 +88,7 @@ app.command(sheet.export)
 
 
 @app.command(name="list")
-async def list_(*, filters: Filters = (), sort: str | None = None, common: Common = NO_OPTIONS) -> int:
+async def list_(*, filters: Filters = (), sort: str = "address", common: Common = NO_OPTIONS) -> int:
     """List the devices of the inventory.
 
     Parameters
@@ -96,7 +96,7 @@ async def list_(*, filters: Filters = (), sort: str | None = None, common: Commo
     sort
         The column to sort by, as it is called in the JSON.
     """
-    query = {"filter": list(filters)} | ({} if sort is None else {"sort": [sort]})
+    query = {"filter": list(filters), "sort": [sort]}
     async with connected(common.directory) as client:
         devices = await client.get("devices", query=query)
         debt = await client.get("devices/unverified")
@@ -137,7 +137,7 @@ async def show(device: str, /, *, common: Common = NO_OPTIONS) -> int:
             "Model": shown["model"],
             "Product type": shown["product_type"],
             "Firmware": shown["firmware"],
-            "HTTPS": shown["https"],
+            "HTTPS": f"{shown['https']}: {shown['support_reason']}" if shown["support_reason"] else shown["https"],
             "Trust": shown["trust"],
             "User name": shown["username"],
             "Server": shown["server"],

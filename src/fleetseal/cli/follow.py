@@ -80,7 +80,10 @@ def result_table(result: Task) -> None:
         output.say(result["stopped"])
     output.table(
         ("MAC Address", "Address", "Status", "Description"),
-        [(one["mac"], one["address"], one["status"], one["description"]) for one in result["devices"]],
+        [
+            (one["mac"], one["address"], one["status"], one["description"])
+            for one in sorted(result["devices"], key=lambda one: one["status"] not in _FAILURES)
+        ],
     )
     for one in result.get("unmatched", ()):
         output.say(f"{one['file']} was not used: {one['reason']}")
