@@ -28,13 +28,16 @@ async def allow_old_tls(here: Site, camera: SimulatedDevice) -> None:
     await inventory.change(here.services, actor="test", selection=selection, changes=Changes(tls="legacy"))
 
 
-@pytest.mark.parametrize("profile", ["12.11", "12.11-self-signed", "11.6", "10.12", "9.10", "7.30", "6.50"])
+@pytest.mark.parametrize(
+    "profile",
+    ["12.11", "12.11-self-signed", "12.9-audio", "11.6", "10.12", "9.10", "7.30", "6.50", "1.84", "5.75"],
+)
 async def test_enable_on_every_generation(tmp_path: Path, profile: str) -> None:
     async with site(tmp_path, profile) as here:
         camera = here.fleet.devices[0]
         added = await here.add(camera)
         assert added["result"] == "added", added
-        if profile == "6.50":
+        if camera.profile.tls.highest == "TLSv1":
             await allow_old_tls(here, camera)
         outcome = (await here.enable(camera))[0]
         assert outcome["status"] == "Finished", outcome
