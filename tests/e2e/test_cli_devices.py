@@ -207,7 +207,7 @@ def test_devices_of_a_range_are_found_and_added_at_a_persons_word(line: Line, de
 def test_devices_that_announce_themselves_are_found(line: Line, devices: Devices) -> None:
     """By mDNS on loopback; other virtual devices of this computer may be heard too."""
     line.prepare()
-    device = devices.add(DeviceSpec("12.11", address="127.0.5.1"))[0]
+    device = devices.add(DeviceSpec("12.11", address="127.0.5.1", serial="B8A44F0005A1"))[0]  # as no other run has
     announcer = Announcer([device])
     devices.do(announcer.__aenter__())
     try:
