@@ -103,5 +103,6 @@ def test_a_told_name_that_is_dialled_stands_for_the_address_behind_it() -> None:
     assert names(dialled("gate.elsewhere.example")) is None
 
 
-def test_no_scope_is_ever_certified() -> None:
-    assert names(replace(CAMERA, address="fe80::7%eth0")) == ("fe80::7",)
+def test_no_scope_and_no_link_local_address_is_ever_certified() -> None:
+    assert names(replace(CAMERA, address="2001:db8::7%eth0")) == ("2001:db8::7",)
+    assert names(replace(CAMERA, address="fe80::7%eth0")) is None
