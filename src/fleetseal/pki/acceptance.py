@@ -98,6 +98,8 @@ def _warnings(certificate: x509.Certificate, usage: x509.KeyUsage | None) -> tup
         )
     if usage is None:
         found.append("The CA certificate has no keyUsage: strict clients refuse it.")
+    if usage is not None and not usage.crl_sign:
+        found.append("The CA certificate may not sign CRLs (keyUsage lacks cRLSign): no client learns of a revocation.")
     if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).critical:
         found.append("basicConstraints of the CA certificate is not critical: strict clients refuse it.")
     return tuple(found)

@@ -191,6 +191,15 @@ def key_identifier(der: bytes) -> bytes:
         return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 
+@functools.lru_cache(maxsize=64)
+def may_sign_crls(der: bytes) -> bool:
+    """Whether a CA certificate allows it: keyUsage, where there is one, has cRLSign (RFC 5280 4.2.1.3)."""
+    try:
+        return parsed(der).extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return True
+
+
 def _network(name: x509.IPAddress) -> naming.Network:
     return naming.network(str(name.value))
 

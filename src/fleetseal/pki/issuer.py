@@ -18,24 +18,28 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fleetseal.core.errors import IssuanceRefused, Locked, StoreError
 from fleetseal.core.runtime import Rng
 from fleetseal.core.secrets import Sealer, Secret, load_or_create_key, write_private
-from fleetseal.pki import keys
+from fleetseal.pki import crl, keys
 from fleetseal.pki.builder import build, build_request
 from fleetseal.pki.content import Content, Signer
+from fleetseal.pki.crl import CrlContent
 from fleetseal.pki.keys import PrivateKey
 from fleetseal.pki.lint import require
 
+Filled = x509.Certificate | x509.CertificateRevocationList
+"""With filler in place of the signature."""
+
 
 class Ticket:
-    """One content, linted, that one issuer may sign once. Only `Issuer.prepare` makes one."""
+    """One content, linted, that one issuer may sign once. Only `Issuer.prepare` and `prepare_crl` make one."""
 
     __slots__ = ("_filled", "_issuer", "tbs")
 
-    def __init__(self, issuer: "Issuer", filled: x509.Certificate) -> None:
+    def __init__(self, issuer: "Issuer", filled: Filled) -> None:
         self._issuer = issuer
-        self._filled: x509.Certificate | None = filled
-        self.tbs = filled.tbs_certificate_bytes
+        self._filled: Filled | None = filled
+        self.tbs = _tbs(filled)
 
-    def _take(self, issuer: "Issuer") -> x509.Certificate:
+    def _take(self, issuer: "Issuer") -> Filled:
         if self._issuer is not issuer or self._filled is None:
             raise IssuanceRefused(
                 "This ticket was used before, or is for another CA. Nothing was signed.", rule="ISS-ONCE"
@@ -64,11 +68,21 @@ class Issuer:
         require(filled, content, self.signer)
         return Ticket(self, filled)
 
+    def prepare_crl(self, content: CrlContent) -> Ticket:
+        """As `prepare`, for a CRL of this CA."""
+        if self.signer is None:
+            raise IssuanceRefused("A root that is being made signs its own key only.", rule="issuer")
+        filled = _filled_crl(content, self.signer)
+        crl.require(filled, content, self.signer)
+        return Ticket(self, filled)
+
     def issue(self, ticket: Ticket) -> bytes:
-        """The certificate (DER). Raises IssuanceRefused when the ticket is not ours or was used."""
+        """The certificate or CRL (DER). Raises IssuanceRefused when the ticket is not ours or was used."""
         filled = ticket._take(self)
-        der = _with_signature(filled, keys.sign(self._key, filled.tbs_certificate_bytes))
-        if x509.load_der_x509_certificate(der).tbs_certificate_bytes != ticket.tbs:
+        der = _with_signature(filled, keys.sign(self._key, ticket.tbs))
+        is_crl = isinstance(filled, x509.CertificateRevocationList)
+        read = x509.load_der_x509_crl if is_crl else x509.load_der_x509_certificate
+        if _tbs(read(der)) != ticket.tbs:
             raise IssuanceRefused("What was signed is not what was prepared; it is discarded.", rule="ISS-LINTED")
         return der
 
@@ -78,23 +92,42 @@ def to_be_signed(content: Content, signer: Signer | None) -> bytes:
     return _filled(content, signer).tbs_certificate_bytes
 
 
+def crl_to_be_signed(content: CrlContent, signer: Signer) -> bytes:
+    """As `to_be_signed`, of a CRL."""
+    return _tbs(_filled_crl(content, signer))
+
+
 @functools.lru_cache(maxsize=16)  # the intent and the lint that follow each other look at the same one
 def _filled(content: Content, signer: Signer | None) -> x509.Certificate:
     """The certificate with a filler signature."""
     key: Any = serialization.load_der_public_key(content.spki) if signer is None else signer.certificate.public_key()
-    filler = _FillerRsa(key) if isinstance(key, rsa.RSAPublicKey) else _FillerEc(key)
     try:
-        return build(content, signer).sign(filler, keys.signature_hash(key))
+        return build(content, signer).sign(_filler(key), keys.signature_hash(key))
     except ValueError as error:
         raise IssuanceRefused(
             f"The certificate cannot be encoded: {error}. Nothing was signed.", rule="encoding"
         ) from error
 
 
-def _with_signature(filled: x509.Certificate, signature: bytes) -> bytes:
-    """Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280 4.1): the same first
-    two members, encoded once and never again."""
-    der, tbs = filled.public_bytes(serialization.Encoding.DER), filled.tbs_certificate_bytes
+@functools.lru_cache(maxsize=4)  # as above
+def _filled_crl(content: CrlContent, signer: Signer) -> x509.CertificateRevocationList:
+    key: Any = signer.certificate.public_key()
+    try:
+        return crl.build(content, signer).sign(_filler(key), keys.signature_hash(key))
+    except ValueError as error:
+        raise IssuanceRefused(f"The CRL cannot be encoded: {error}. Nothing was signed.", rule="encoding") from error
+
+
+def _tbs(filled: Filled) -> bytes:
+    if isinstance(filled, x509.CertificateRevocationList):
+        return filled.tbs_certlist_bytes
+    return filled.tbs_certificate_bytes
+
+
+def _with_signature(filled: Filled, signature: bytes) -> bytes:
+    """Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280 4.1; CertificateList,
+    5.1, alike): the same first two members, encoded once and never again."""
+    der, tbs = filled.public_bytes(serialization.Encoding.DER), _tbs(filled)
     start = der.index(tbs) + len(tbs)
     algorithm = der[start : start + 2 + der[start + 1]]
     return keys.sequence(tbs, algorithm, keys.bit_string(signature))
@@ -155,6 +188,7 @@ class Vault:
         self._open: dict[str, PrivateKey] = {}
         self._issuers: dict[tuple[str, str], Issuer] = {}
         self.ceremony = asyncio.Lock()  # one CA is made at a time
+        self.crls = asyncio.Lock()  # one CRL is made at a time: their numbers grow
 
     def __repr__(self) -> str:
         return f"Vault({len(self._open)} open)"
@@ -285,6 +319,10 @@ class _Filler:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self
+
+
+def _filler(key: Any) -> Any:
+    return _FillerRsa(key) if isinstance(key, rsa.RSAPublicKey) else _FillerEc(key)
 
 
 class _FillerRsa(_Filler, rsa.RSAPrivateKey):

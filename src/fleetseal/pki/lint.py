@@ -94,7 +94,7 @@ def require(certificate: x509.Certificate, content: Content, signer: Signer | No
 
 def _fields(certificate: x509.Certificate, content: Content, signer: Signer | None) -> list[Finding]:
     issuer = certificate if signer is None else signer.certificate
-    expected = _signature_algorithm(certificate) if signer is None else _signer_algorithm(signer.der)
+    expected = _signature_algorithm(certificate) if signer is None else signer_algorithm(signer.der)
     checks = {
         "version": certificate.version is x509.Version.v3,
         "serial": certificate.serial_number == content.serial and 0 < content.serial < 1 << 159,
@@ -122,7 +122,7 @@ def _signature_algorithm(issuer: x509.Certificate) -> x509.ObjectIdentifier | No
 
 
 @functools.lru_cache(maxsize=64)
-def _signer_algorithm(der: bytes) -> x509.ObjectIdentifier | None:
+def signer_algorithm(der: bytes) -> x509.ObjectIdentifier | None:
     return _signature_algorithm(parsed(der))
 
 

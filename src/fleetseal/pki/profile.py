@@ -8,7 +8,7 @@ from fleetseal.core.errors import InvalidInput, IssuanceRefused
 from fleetseal.core.runtime import Rng
 from fleetseal.core.text import clean
 from fleetseal.pki import names as naming
-from fleetseal.pki.content import IssuingContent, LeafContent, RootContent, Signer
+from fleetseal.pki.content import IssuingContent, LeafContent, RootContent, Signer, may_sign_crls
 from fleetseal.pki.names import UNCONSTRAINED, Constraints, DnsName
 
 BACKDATING: Final = timedelta(hours=23)
@@ -56,8 +56,8 @@ def leaf_content(
         spki=spki,
         life=not_after - now,
         key_encipherment=key_encipherment,
-        crl_url=_public(public_url, signer.sha256, "crl"),
-        ca_url=_public(public_url, signer.sha256, "crt"),
+        crl_url=_crl_url(public_url, signer),
+        ca_url=address_of(public_url, certificate_path(signer.sha256)),
     )
 
 
@@ -75,7 +75,7 @@ def root_content(
     """A self-signed CA: 10 years, not past 2035 unless `years` says so (NIST IR 8547). Raises InvalidInput."""
     if years is not None and not 1 <= years <= 20:
         raise InvalidInput("A root lives 1 to 20 years.")
-    not_before = _second(now) - BACKDATING
+    not_before = whole_second(now) - BACKDATING
     return RootContent(
         serial=serial,
         not_before=not_before,
@@ -86,6 +86,26 @@ def root_content(
         path_length=0 if one_tier else None,
         constraints=constraints,
     )
+
+
+def crl_path(issuer: str) -> str:
+    """Where the CRL of a CA, named by the SHA-256 of its certificate, lies under `certificate.public-url`."""
+    return f"/crl/{public_name(issuer)}.crl"
+
+
+def certificate_path(issuer: str) -> str:
+    """As `crl_path`, for the certificate of the CA."""
+    return f"/ca/{public_name(issuer)}.crt"
+
+
+def public_name(issuer: str) -> str:
+    """What the files of a CA are called, where they are published."""
+    return issuer[:16]
+
+
+def address_of(public_url: str, path: str) -> str | None:
+    """Where clients fetch what lies at `path`; None without `certificate.public-url`."""
+    return public_url.rstrip("/") + path if public_url else None
 
 
 def root_end(not_before: datetime, years: int | None) -> datetime:
@@ -110,7 +130,7 @@ def issuing_content(
     public_url: str = "",
 ) -> IssuingContent:
     """An issuing CA under `signer`: 5 years, never past its issuer."""
-    not_before = _second(now) - BACKDATING
+    not_before = whole_second(now) - BACKDATING
     return IssuingContent(
         serial=serial,
         issuer=signer.sha256,
@@ -120,7 +140,7 @@ def issuing_content(
         organization=_text(organization or name, "organization"),
         spki=spki,
         constraints=constraints,
-        crl_url=_public(public_url, signer.sha256, "crl"),
+        crl_url=_crl_url(public_url, signer),
     )
 
 
@@ -169,6 +189,11 @@ def warning_before(life: timedelta, warning_days: int) -> timedelta:
     return min(timedelta(days=warning_days), life / 4)
 
 
+def whole_second(moment: datetime) -> datetime:
+    """Certificates and CRLs know no fractions of a second (RFC 5280 4.1.2.5)."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
 # ---------------------------------------------------------------- rules of a leaf
 
 
@@ -182,7 +207,7 @@ def _leaf_validity(signer: Signer, now: datetime, life: timedelta) -> tuple[date
             'Nothing was signed. Renew the CA first: "fleetseal ca renew".',
             rule="ISS-WITHIN-ISSUER",
         )
-    not_before = _second(now) - BACKDATING
+    not_before = whole_second(now) - BACKDATING
     return not_before, min(not_before + life - _SECOND, end)
 
 
@@ -214,8 +239,9 @@ def _leaf_common_name(signer: Signer, common_name: str | None, names: tuple[str,
     return wanted
 
 
-def _public(base: str, issuer: str, suffix: str) -> str | None:
-    return f"{base.rstrip('/')}/ca/{issuer[:16]}.{suffix}" if base else None
+def _crl_url(public_url: str, signer: Signer) -> str | None:
+    """None also for a CA that may sign no CRL: a pointer to nothing slows clients down."""
+    return address_of(public_url, crl_path(signer.sha256)) if may_sign_crls(signer.der) else None
 
 
 def _text(text: str, what: str) -> str:
@@ -223,10 +249,6 @@ def _text(text: str, what: str) -> str:
     if not 1 <= len(text.encode()) <= LONGEST_COMMON_NAME or clean(text) != text:
         raise InvalidInput(f"The {what} has 1 to {LONGEST_COMMON_NAME} characters and no control characters.")
     return text
-
-
-def _second(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def _years_later(moment: datetime, years: int) -> datetime:
