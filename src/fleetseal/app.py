@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fleetseal.devices.driver import Connector
     from fleetseal.jobs.engine import Engine
     from fleetseal.operations.services import Services
+    from fleetseal.web.publication import PublicListener
 
 _OWNER_PATIENCE = 8.0  # seconds: how long an owner that comes or goes is waited for
 _SOCKET_DELAY = 0.3  # seconds: a command that ends sooner opens no socket; others wait for the lock that long
@@ -97,6 +98,8 @@ async def serve(data: Path, stop: Callable[[Callable[[], None]], None]) -> None:
                     raise
                 await clock.sleep(0.1)
         _log.info("Serving %s at %s", data, application.listener.shown)
+        if application.public is not None:
+            _log.info("CRLs and CA certificates for everybody at %s", application.public.shown)
         await asked.wait()
         _log.info("Stopping: devices in work finish, no new one is begun.")
 
@@ -113,6 +116,7 @@ class Application:
         self.actor = _user()
         self.api = build(self)
         self.listener = Listener(self.api, services.data, services.rng)
+        self.public: PublicListener | None = None
         self._group = group
         self._engine: asyncio.Future[Engine] | None = None
         self._leaving = asyncio.Event()
@@ -142,10 +146,24 @@ class Application:
         """Other processes of this user reach the API. Raises StoreError when no socket can be made."""
         await self.listener.open(self._group)
 
+    async def publish(self) -> None:
+        """CRLs and CA certificates are served to everybody, if `publish.listen` says where. Raises InvalidInput."""
+        from fleetseal.operations.settings import in_force
+
+        settings = await in_force(self.services)
+        if settings.publish_listen:
+            from fleetseal.web.publication import PublicListener
+
+            public = PublicListener(self.services.data, settings)
+            await public.open(self._group)
+            self.public = public
+
     async def leave(self) -> None:
         """Requests in progress are answered, devices in work finish, nothing runs any more."""
         self.drain()
         self._leaving.set()
+        if self.public is not None:
+            await self.public.close()
         await self.listener.close()
 
     async def _run_engine(self, ready: "asyncio.Future[Engine]") -> None:
@@ -201,15 +219,16 @@ async def open_application(
         try:
             async with asyncio.TaskGroup() as group:
                 application = Application(services, group, serving=work)
-                if work:
-                    from fleetseal.operations.poll import poll
-
-                    await application.open_door()
-                    await application.engine()
-                    application.spawn(poll(services))
-                else:
-                    application.spawn(_open_later(application, clock))
                 try:
+                    if work:
+                        from fleetseal.operations.poll import poll
+
+                        await application.open_door()
+                        await application.publish()
+                        await application.engine()
+                        application.spawn(poll(services))
+                    else:
+                        application.spawn(_open_later(application, clock))
                     yield application
                 except (Exception, asyncio.CancelledError) as error:  # raised below as it is, not in a group
                     failure = error

@@ -4,6 +4,7 @@ Precedence: environment (`FLEETSEAL_CERTIFICATE_VALIDITY_DAYS`), database (`sett
 default. Unknown keys and values out of range are refused with the allowed ones.
 """
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -95,6 +96,22 @@ def _parse_http_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """The two parts of `publish.listen`. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise ValueError
+    if host.startswith("[") and host.endswith("]"):
+        return str(ipaddress.IPv6Address(host[1:-1])), int(port)
+    return str(ipaddress.IPv4Address(host)), int(port)
+
+
+def _parse_listen(text: str) -> str:
+    if text:
+        host_and_port(text)
+    return text
+
+
 def _parse_file(text: str) -> str:
     """Absolute: the process that reads the setting has another working folder than the one that wrote it."""
     if text and not (text.isprintable() and Path(text).is_absolute()):
@@ -112,6 +129,7 @@ _SWITCH: Final = Kind("true or false", _parse_switch)
 _WINDOW: Final = Kind("two different times of day such as 01:00-05:00", _parse_window)
 _DOMAINS: Final = Kind("domain names separated by commas, or empty", _parse_domains)
 _HTTP_ADDRESS: Final = Kind("an http:// address, or empty", _parse_http_address)
+_LISTEN: Final = Kind("an address and a port such as 0.0.0.0:8080 or [::]:8080, or empty", _parse_listen)
 _FILE: Final = Kind("an absolute path, or empty", _parse_file)
 _TEXT: Final = Kind("printable text, or empty", _parse_text)
 
@@ -156,6 +174,12 @@ class Settings:
         "",
         _HTTP_ADDRESS,
         "base address under which CRLs and CA certificates can be fetched",
+    )
+    publish_listen: str = _setting(
+        "publish.listen",
+        "",
+        _LISTEN,
+        "where `serve` publishes CRLs and CA certificates to everybody, by plain HTTP; from its next start on",
     )
     renewal_automatic: bool = _setting(
         "renewal.automatic", True, _SWITCH, "renew certificates of ours before any warning would show"

@@ -104,7 +104,7 @@ class Listener:
             application = _with_token(application, token)
             write_private(_port_file(self._data), json.dumps({"port": port, "token": token}).encode())
             self.shown = f"127.0.0.1:{port}"
-        self._server = _server(application)
+        self._server = server(application)
         self._serving = group.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started and not self._serving.done():
             await asyncio.wait([self._serving], timeout=0.01)
@@ -118,7 +118,8 @@ class Listener:
         await self._serving
 
 
-def _server(application: Asgi) -> "uvicorn.Server":
+def server(application: Asgi, **options: Any) -> "uvicorn.Server":
+    """Runs one ASGI application; `options` of uvicorn beside, or in place of, those that all have."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -128,18 +129,16 @@ def _server(application: Asgi) -> "uvicorn.Server":
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    return Server(
-        uvicorn.Config(
-            application,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            timeout_graceful_shutdown=_CLOSE_SECONDS,
-        )
-    )
+    common = {
+        "lifespan": "off",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "ws": "none",
+        "timeout_graceful_shutdown": _CLOSE_SECONDS,
+    }
+    return Server(uvicorn.Config(application, **(common | options)))
 
 
 def _unix_socket(path: Path) -> socket.socket:
