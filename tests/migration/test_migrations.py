@@ -85,6 +85,42 @@ async def test_of_devices_with_one_typed_host_name_the_first_keeps_it(tmp_path: 
     assert rows == [("gate", 1), ("gate", 0), ("gate", 0), ("door", 1), (None, 0)]
 
 
+async def test_superseded_certificates_get_the_time_of_their_successor(tmp_path: Path) -> None:
+    """Revision 0007: CRLs say since when; the task of a certificate outlives its job."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    columns = (
+        "id, authority_id, serial, device_id, job_id, purpose, origin, content, tbs_sha256, spki_sha256, state, der,"
+        " subject, names, not_before, not_after, created, installed"
+    )
+    with engine.begin() as old:
+        config.attributes["connection"] = old
+        command.upgrade(config, "0002")
+        old.exec_driver_sql(
+            "insert into authority (id, name, role, tiers, signs_leaves, remembered, state, created)"
+            " values (1, 'x', 'root', 1, 1, 0, 'active', '')"
+        )
+        old.exec_driver_sql("insert into task (id, action, wish, requested, cancelled) values (7, '', '{}', '', 0)")
+        old.exec_driver_sql(
+            "insert into job (id, task_id, device_id, address, cohort, named, status, active, released, run_number,"
+            " attempts, harmed, description) values (3, 7, 5, '', '', 1, '', 0, 1, 1, 0, 0, '')"
+        )
+        for number, (device, state, installed) in enumerate(
+            [(5, "superseded", "a"), (6, "superseded", "b"), (5, "superseded", "c"), (5, "installed", "d")], start=1
+        ):
+            old.exec_driver_sql(
+                f"insert into issuance ({columns}) values ({number}, 1, '{number}', {device}, {number}, 'https', '',"
+                f" '{{}}', '', '', '{state}', x'00', '', '[]', '', '', '', '{installed}')"
+            )
+    engine.dispose()
+    await (await Database.open(tmp_path / "old.db")).close()
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        rows = connection.execute("select superseded, task_id from issuance order by id").fetchall()
+    connection.close()
+    assert rows == [("c", None), ("b", None), ("d", 7), (None, None)]
+
+
 async def test_the_migration_tool_finds_no_difference_either(tmp_path: Path) -> None:
     await (await Database.open(tmp_path / "a.db")).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")

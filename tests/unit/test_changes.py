@@ -60,6 +60,7 @@ TABLE: dict[str, tuple[Evidence, Verdict, str]] = {
         replace(DIFFERS, serial=SerialShown.KNOWN, leaf=LeafShown.ANOTHERS), Verdict.IMPOSTOR, "ACCC8E000002",
     ),
     "another device's key": (replace(DIFFERS, leaf=LeafShown.ANOTHERS), Verdict.IMPOSTOR, "ACCC8E000002"),
+    "a stolen key": (replace(DIFFERS, leaf=LeafShown.STOLEN), Verdict.IMPOSTOR, "revoked as compromised"),
     "an unreadable certificate": (replace(DIFFERS, leaf=LeafShown.UNREADABLE), Verdict.IMPOSTOR, "cannot be read"),
     "another key": (DIFFERS, Verdict.IMPOSTOR, "another key"),
 }  # fmt: skip

@@ -194,10 +194,17 @@ async def test_every_signature_has_an_intent_and_an_audit_record_before_it(servi
         signed = (await tx.execute(select(issuance.c.state, issuance.c.purpose))).all()
         actions = [record.action for record in reversed(await audit.records(tx))]
     assert [tuple(row) for row in signed] == [("issued", "ca"), ("issued", "ca")]
-    assert actions == ["certificate intended", "certificate issued"] * 2 + ["ca create"]
+    assert actions == [
+        *["certificate intended", "certificate issued"] * 2,
+        *["crl intended", "crl issued"] * 2,
+        "ca create",
+    ]
 
 
-FAILPOINTS = ("ca-root-intended", "ca-key-kept", "ca-signed", "ca-issuing-intended")
+FAILPOINTS = (
+    *("ca-root-intended", "ca-key-kept", "ca-signed", "ca-issuing-intended"),
+    *("crl-intended", "crl-signed"),
+)
 
 
 @pytest.mark.parametrize("failpoint", FAILPOINTS)

@@ -303,6 +303,7 @@ def _facts(authority: dict[str, Any]) -> None:
             "State": _state(authority),
             "Subject": authority["subject"],
             "Issuer": authority["issuer"],
+            "Serial": authority["serial"],
             "Valid": f"{authority['not_before']} to {authority['not_after']}" if authority["not_after"] else None,
             "Key": authority["key"],
             "SHA-256": authority["sha256"],

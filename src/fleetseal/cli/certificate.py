@@ -8,10 +8,22 @@ from cyclopts import Parameter
 
 from fleetseal.cli import ask, follow, output
 from fleetseal.cli.client import Client, connected, tell_suspended
-from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Devices, Flag, SecretFiles, chosen, noun
+from fleetseal.cli.common import (
+    DONE,
+    FAILED,
+    LOCKED,
+    NO_OPTIONS,
+    Common,
+    Devices,
+    Flag,
+    SecretFile,
+    SecretFiles,
+    chosen,
+    noun,
+)
 from fleetseal.core.errors import InvalidInput
 
-app = noun("certificate", "Certificates on devices: list, install and delete them.")
+app = noun("certificate", "Certificates: list, install and delete those on devices, show and revoke those issued here.")
 
 
 @app.command(name="list", usage=chosen("certificate list"))
@@ -102,6 +114,91 @@ async def delete(
         return dict(await client.post("certificates", "deletion", body={"device": device, "alias": alias}))
 
     return await follow.task(common, begin)
+
+
+@app.command
+async def issued(*, device: str | None = None, common: Common = NO_OPTIONS) -> int:
+    """Show every certificate that was issued here, for which device, by which task, and what became of it.
+
+    The record is permanent: certificates of forgotten devices stay on it.
+
+    Parameters
+    ----------
+    device
+        Only those of this device: MAC or serial, address, host name, or id; also of one that is forgotten.
+    """
+    async with connected(common.directory) as client:
+        shown = await client.get("certificates", "issued", query={} if device is None else {"device": device})
+        await tell_suspended(client)
+    if common.json:
+        output.as_json(shown)
+    elif not shown:
+        output.say("No certificate was issued here yet.")
+    else:
+        output.table(
+            ("Serial", "MAC Address", "Subject", "Names", "Valid until", "State", "Since", "Reason", "Task"),
+            [
+                (
+                    one["serial"],
+                    one["mac"],
+                    one["subject"],
+                    one["names"],
+                    one["not_after"][:10],
+                    one["state"],
+                    (one["revoked"] or one["superseded"] or one["installed"] or one["issued"])[:10],
+                    one["reason"],
+                    one["task"],
+                )
+                for one in shown
+            ],
+        )
+    return DONE
+
+
+@app.command
+async def revoke(
+    serial: str,
+    /,
+    *,
+    reason: Literal[
+        "unspecified",
+        "keyCompromise",
+        "cACompromise",
+        "affiliationChanged",
+        "superseded",
+        "cessationOfOperation",
+        "privilegeWithdrawn",
+    ] = "unspecified",
+    passphrase_file: SecretFile = None,
+    yes: Flag = False,
+    common: Common = NO_OPTIONS,
+) -> int:
+    """Revoke a certificate that was issued here: it is on record at once, and on the CRL of its CA.
+
+    Exit code 4 when it is revoked, but the CA key is locked, so that the CRL follows later.
+
+    Parameters
+    ----------
+    serial
+        Its serial number, as `certificate issued` shows it.
+    reason
+        As in RFC 5280. keyCompromise: somebody else may have the key; a device that shows it is not believed any
+        more. cACompromise: the same, of a CA that is no longer in use.
+    passphrase_file
+        File with the passphrase of the CA key, if it is locked; - is standard input. Without it you are asked.
+    yes
+        Do not ask.
+    """
+    ask.agreed(f"The certificate {serial} will be revoked for ever. Go on?", yes=yes)
+    async with connected(common.directory) as client:
+        passphrase = await follow.passphrase(client, passphrase_file)
+        body = {"serial": serial, "reason": reason, "passphrase": passphrase}
+        revoked = await client.post("certificates", "revocation", body=body)
+    if common.json:
+        output.as_json(revoked)
+    else:
+        output.say(revoked["message"])
+    return {"current": DONE, "locked": LOCKED}.get(revoked["crl"], FAILED)
 
 
 def _passphrases(files: tuple[Path, ...], count: int) -> list[str | None]:

@@ -10,6 +10,7 @@ from fleetseal.cli.client import Client, connected, tell_suspended
 from fleetseal.cli.common import (
     DONE,
     FAILED,
+    LOCKED,
     NO_OPTIONS,
     Common,
     Devices,
@@ -299,11 +300,13 @@ async def clock(
 
 
 @app.command(usage="Usage: fleetseal device remove [OPTIONS] DEVICE...")
-async def remove(*devices: Devices, yes: Flag = False, common: Common = NO_OPTIONS) -> int:
+async def remove(*devices: Devices, revoke: Flag = False, yes: Flag = False, common: Common = NO_OPTIONS) -> int:
     """Forget devices. The devices themselves are not changed; what was issued to them stays on record.
 
     Parameters
     ----------
+    revoke
+        Revoke their certificates too. Exit code 4 when the CRL must wait because the CA key is locked.
     yes
         Do not ask.
     """
@@ -311,12 +314,21 @@ async def remove(*devices: Devices, yes: Flag = False, common: Common = NO_OPTIO
         raise InvalidInput("No device is named.")
     async with connected(common.directory) as client:
         names = [await _name(client, device) for device in devices]
-        ask.agreed(f"Forget {', '.join(names)}?", yes=yes)
-        removed = await client.post("devices", "removal", body={"devices": list(devices)})
+        also = " and revoke their certificates for ever" if revoke else ""
+        ask.agreed(f"Forget {', '.join(names)}{also}?", yes=yes)
+        removed = await client.post("devices", "removal", body={"devices": list(devices), "revoke": revoke})
+        locked = revoke and any(one["state"] == "locked" and one["missing"] for one in await client.get("crls"))
     if common.json:
         output.as_json(removed)
     else:
         output.say(f"Forgotten: {', '.join(one['mac'] or one['address'] for one in removed)}.")
+        if revoke:
+            output.say(f"Revoked: {', '.join(serial for one in removed for serial in one['revoked']) or 'nothing'}.")
+    if locked:
+        output.tell(
+            "A CA key is locked: its CRL follows when it is unlocked. At once: fleetseal crl --passphrase-file F"
+        )
+        return LOCKED
     return DONE
 
 

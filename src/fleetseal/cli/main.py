@@ -13,13 +13,14 @@ _NOUNS = {
     "device": "Devices: add, set up, import, list, show, refresh, change, trust, export and remove them.",
     "credential": "Logins tried on devices of the inventory that have none: add, list and remove them.",
     "https": "HTTPS on devices: enable or update it, or disable it.",
-    "certificate": "Certificates on devices: list and delete them.",
+    "certificate": "Certificates: list and delete those on devices, show and revoke those issued here.",
     "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
     "alarm": "Conditions that hold now and need attention: list and acknowledge them.",
     "settings": "Settings: list, get and set them.",
 }
 _VERBS = {
     "discover": ("discover", "Find devices on the network, and take them into the inventory."),
+    "crl": ("crl", "Make the CRLs of all CAs anew whose keys are open, and list them."),
     "serve": ("serve", "Work for this data directory until stopped: the API on a local socket, and the jobs."),
     "demo": ("demo", "Secure a virtual site before your eyes, and let openssl verify it."),
     "simulate": ("simulate", "Run virtual devices on this computer, with real TLS."),

@@ -184,6 +184,7 @@ class Anchored:
     leaves: frozenset[bytes] = frozenset()
     keys: frozenset[bytes] = frozenset()
     adopted: bytes | None = None
+    stolen: frozenset[bytes] = frozenset()  # keys that were revoked as compromised: they prove nobody
 
 
 PeerTrust = Plaintext | FirstUse | Pinned | Factory | Anchored

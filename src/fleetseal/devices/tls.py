@@ -271,6 +271,10 @@ class _AnchoredJudge:
 
     def __call__(self, served: Served) -> None:
         trust = self._trust
+        if _key_sha256(served.leaf) in trust.stolen:
+            raise IdentityMismatch(
+                "The device shows a certificate whose key was revoked as compromised. No login was sent."
+            )
         if trust.leaves or trust.keys:
             if sha256(served.leaf) not in trust.leaves and _key_sha256(served.leaf) not in trust.keys:
                 raise IdentityMismatch(

@@ -22,7 +22,7 @@ from fleetseal.pki.pkcs12 import Contents
 from fleetseal.store import audit, authorities
 from fleetseal.store.authorities import AuthorityRecord
 
-__all__ = ["create", "export", "import_files", "list_", "lock", "request", "show", "trust_only", "unlock"]
+__all__ = ["create", "export", "import_files", "is_open", "list_", "lock", "request", "show", "trust_only", "unlock"]
 
 
 async def create(
@@ -67,9 +67,11 @@ async def create(
         root = await ceremony.root(name, key, file, content, secret)
         if tiers == 2:
             signer = Signer(await ceremony.certificate(root))
-            await ceremony.issuing_authority(
+            below = await ceremony.issuing_authority(
                 root, signer, name=name, key_type=key_type, organization=organization or name, constraints=constraints
             )
+            await ceremony.first_crl(below, above=(signer.der,))
+        await ceremony.first_crl(root)
         await ceremony.complete("ca create", name)
     warnings = []
     if content.not_after.year > 2035:
@@ -141,7 +143,7 @@ async def import_files(
         if secret is not None:
             await ceremony.keep(imported, secret)
         if chosen == 2:
-            await ceremony.issuing_authority(
+            below = await ceremony.issuing_authority(
                 imported,
                 Signer(der, accepted.path[1:]),
                 name=shown,
@@ -149,6 +151,8 @@ async def import_files(
                 organization=described.organization or shown,
                 constraints=UNCONSTRAINED,
             )
+            await ceremony.first_crl(below, above=accepted.path)
+        await ceremony.first_crl(imported, above=accepted.path[1:])
         await ceremony.complete("ca import", shown)
     return await result(services, list(accepted.warnings))
 
@@ -209,6 +213,12 @@ async def lock(services: Services, *, actor: str) -> dict[str, Any]:
     async with services.database.transaction() as tx:
         await audit.record(tx, now=services.clock.now(), actor=actor, action="ca lock", object=record.name)
     return await show(services)
+
+
+async def is_open(services: Services) -> bool:
+    """Whether no passphrase is needed now, for any key. Raises NotFound when there is no CA."""
+    async with services.database.reading() as tx:
+        return services.vault.is_open(issuing.key_file(await top(tx)))
 
 
 async def _under_passphrase(services: Services) -> AuthorityRecord:

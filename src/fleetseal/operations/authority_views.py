@@ -133,6 +133,7 @@ async def _one(services: Services, tx: Transaction, record: AuthorityRecord, set
         "state": _state(record, description, usable=usable, settings=settings, now=now),
         "subject": description.subject,
         "issuer": description.issuer,
+        "serial": description.serial,
         "not_before": timestamp(description.not_before),
         "not_after": timestamp(description.not_after),
         "sha256": description.sha256,
@@ -162,7 +163,7 @@ def _state(
 
 
 def _request_view(record: AuthorityRecord) -> View:
-    empty = dict.fromkeys(("issuer", "not_before", "not_after", "sha256"))
+    empty = dict.fromkeys(("issuer", "serial", "not_before", "not_after", "sha256"))
     subject = chain.request_subject(record.request_der) if record.request_der else None
     return {
         "id": record.id,

@@ -10,7 +10,7 @@ from typing import Any, Self
 from fleetseal.core.errors import Conflict
 from fleetseal.core.model import AuthorityId, IssuanceId, KeyOrigin
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import issuing
+from fleetseal.operations import issuing, revocation
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
 from fleetseal.pki import chain, keys, profile
@@ -153,6 +153,11 @@ class Ceremony:
             der = (await authorities.get(tx, made.id)).der
         assert der is not None
         return der
+
+    async def first_crl(self, made: Made, *, above: tuple[bytes, ...] = ()) -> None:
+        """The CRL that a CA is born with: later on, the key of a root is seldom open."""
+        signer = Signer(await self.certificate(made), above)
+        await revocation.first_crl(self._services, made.id, made.key.issuer(signer), actor=self._actor)
 
     async def complete(self, action: str, name: str) -> None:
         """All CAs of this ceremony are in use, at once."""

@@ -44,6 +44,7 @@ class LeafShown(StrEnum):
     RECORDED = auto()
     RECORDED_KEY = auto()  # another certificate for the key on record
     ANOTHERS = auto()  # the leaf or its key is on record for another serial than the one shown
+    STOLEN = auto()  # its key was revoked as compromised
     FACTORY = auto()  # the maker vouches for the serial shown
     SELF_SIGNED = auto()
     FOREIGN = auto()  # by another issuer, or by a CA of ours and on no record
@@ -136,6 +137,11 @@ _RULES: Final = (
         lambda e: e.leaf is LeafShown.ANOTHERS,
         Verdict.IMPOSTOR,
         "It says that it is {own}, and shows a certificate or key that is on record for {holder}.",
+    ),
+    _Rule(
+        lambda e: e.leaf is LeafShown.STOLEN,
+        Verdict.IMPOSTOR,
+        "It shows a certificate whose key was revoked as compromised: whoever has the key can pose as {own}.",
     ),
     _Rule(
         lambda e: e.reset,
@@ -350,6 +356,8 @@ def _leaf(device: Device, sight: Sight, shown: chain.Description | None, known: 
     leaf, key = bytes.fromhex(shown.sha256), bytes.fromhex(shown.spki_sha256)
     if leaf in known.own.leaves or leaf == _pin(device):
         return LeafShown.RECORDED
+    if key in known.own.stolen:
+        return LeafShown.STOLEN
     if sight.factory and sight.serial == device.serial and device.trust_level is TrustLevel.FACTORY:
         return LeafShown.RECORDED
     served = None if device.ever_anchored or device.served_der is None else _described(device.served_der)

@@ -17,6 +17,7 @@ from fleetseal.operations.looking import Look, resolves_to
 from fleetseal.operations.naming import is_address
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
+from fleetseal.operations.trust import stolen_keys
 
 _RANGE_SECONDS = 1.0
 _LISTEN_SECONDS = 4.0
@@ -120,7 +121,7 @@ class Discovery:
     async def _identify(self, sightings: Sequence[Sighting], progress: Progress, *, ranged: bool) -> Row:
         settings = await in_force(self._services)
         async with self._services.database.reading() as tx:
-            own = Anchored(await issuing.anchors(tx), await issuing.intermediates(tx))
+            own = Anchored(await issuing.anchors(tx), await issuing.intermediates(tx), stolen=await stolen_keys(tx))
         look = Look(self._services, settings, self._services.connect(settings), own, ranged=ranged)
         near, began = on_link(), self._services.clock.monotonic()
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleetseal.core.errors import Conflict, InvalidInput
-from fleetseal.core.model import Device, Login, Selection
+from fleetseal.core.errors import Conflict, InvalidInput, StoreError
+from fleetseal.core.model import Device, DeviceId, Login, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import adding, listing
+from fleetseal.operations import adding, issued, listing, shared_keys
 from fleetseal.operations.adding import Ports, check_label, check_name_free, check_port, dialled, one_name, typed_name
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.naming import is_address
@@ -133,21 +133,27 @@ async def change(services: Services, *, actor: str, selection: Selection, change
     return await listing.rows(services, [device.id for device in devices])
 
 
-async def remove(services: Services, *, actor: str, references: Sequence[str]) -> list[Row]:
+async def remove(services: Services, *, actor: str, references: Sequence[str], revoke: bool = False) -> list[Row]:
     """The devices are forgotten; the rows as they were. What was issued to them stays on record.
 
-    Raises NotFound, and Conflict while a task is at work on one: then none is forgotten.
+    `revoke`: their certificates are revoked as well, in the same transaction, and each row has their serials as
+    `revoked`; CRLs follow as in `issued.revoke`. Raises NotFound, and Conflict while a task is at work on one: then
+    none is forgotten.
     """
     devices = await listing.choose(services, Selection(refs=tuple(references)))
     rows = await listing.rows(services, [device.id for device in devices])
     now = services.clock.now()
+    revoked: dict[DeviceId, list[str]] = {}
     async with services.database.transaction() as tx:
         busy = await inventory.active_tasks(tx)
         for device in devices:
             if device.id in busy:
                 raise Conflict(f"Task {busy[device.id]} is at work on {device.label}. Wait, or cancel it first.")
+            if revoke:
+                revoked[device.id] = await issued.revoke_all(tx, device, now=now, actor=actor)
             await inventory.remove(tx, device.id)
-            await alarms.close_alarm(tx, now=now, cause="needs-hands", object=device.label)
+            for cause in ("needs-hands", shared_keys.CAUSE):
+                await alarms.close_alarm(tx, now=now, cause=cause, object=device.label)
             await audit.record(
                 tx,
                 now=now,
@@ -156,7 +162,14 @@ async def remove(services: Services, *, actor: str, references: Sequence[str]) -
                 object=device.label,
                 detail={"id": device.id, "address": device.address},
             )
-    return rows
+    if not revoke:
+        return rows
+    if (problem := await issued.tell(services, actor=actor)) is not None:
+        raise StoreError(
+            "The devices are forgotten and their certificates revoked on record. Not every CRL could be made and "
+            f"published: {problem.message} When that is mended: fleetseal crl."
+        ) from problem
+    return [{**row, "revoked": revoked[row["id"]]} for row in rows]
 
 
 def _changed_columns(changes: Changes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fleetseal.operations.settings import current as current_settings
 from fleetseal.pki import chain, keys, profile
 from fleetseal.pki.content import Content, LeafContent, Signer, content_from_json
 from fleetseal.pki.issuer import Issuer, KeyFile, Sealing, Ticket, to_be_signed
-from fleetseal.store import audit, authorities, certificates
+from fleetseal.store import audit, authorities, certificates, tasks
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.certificates import IssuanceRecord
 from fleetseal.store.database import Transaction
@@ -46,7 +46,7 @@ class Reserved:
 async def current_authority(tx: Transaction) -> Authority:
     """The CA that signs device certificates. Raises NotFound when there is none."""
     record = await signing_record(tx)
-    signer = await _signer(tx, record.id)
+    signer = await signer_of(tx, record.id)
     return Authority(record.id, record, signer, chain.describe(signer.der).key.startswith("EC"))
 
 
@@ -77,10 +77,10 @@ async def reserve(
     visibly. `spki` is a public key that passed `csr.judge` or was made here. Raises IssuanceRefused (key weak or
     seen on another device, clock behind the last signature, profile), Locked when nobody could sign it.
     """
-    record, signer = await authorities.get(tx, authority), await _signer(tx, authority)
+    record, signer = await authorities.get(tx, authority), await signer_of(tx, authority)
     key_sha256 = keys.spki_sha256(spki)
     require_openable(services, record)
-    now = _signing_time(record, services.clock.now())
+    now = signing_time(record, services.clock.now())
     keys.judge(spki)
     await _claim_key(tx, key_sha256, device, signer, now=now)
     settings = await current_settings(services, tx)
@@ -108,6 +108,7 @@ async def reserve(
         device_id=device.id,
         mac=device.serial,
         job_id=job_id,
+        task_id=await tasks.task_of(tx, job_id),
         origin=origin,
         alias=alias,
         renew_at=_renew_at(content, device, settings),
@@ -122,8 +123,8 @@ async def issue(services: Services, tx: Transaction, issuance_id: IssuanceId) ->
     """
     intent = await certificates.get(tx, issuance_id)
     if intent.state == "intended":
-        record, signer = await authorities.get(tx, intent.authority_id), await _signer(tx, intent.authority_id)
-        now = _signing_time(record, services.clock.now())
+        record, signer = await authorities.get(tx, intent.authority_id), await signer_of(tx, intent.authority_id)
+        now = signing_time(record, services.clock.now())
         issuer = services.vault.issuer(key_file(record), signer)
         await record_signature(tx, intent, issuer.issue(ticket_for(issuer, intent)), now=now, actor=_ACTOR)
     return await chain_for(tx, issuance_id)
@@ -165,7 +166,7 @@ async def mark_installed(tx: Transaction, issuance_id: IssuanceId, at: datetime)
     if record.device_id is not None:
         previous = await certificates.installed(tx, record.device_id, record.purpose)
         if previous is not None:
-            await certificates.change(tx, previous.id, state="superseded")
+            await certificates.change(tx, previous.id, state="superseded", superseded=at)
     await certificates.change(tx, issuance_id, state="installed", installed=at)
 
 
@@ -253,7 +254,7 @@ async def authority_certificates(tx: Transaction, authority: AuthorityId) -> tup
 
 async def own_certificates(tx: Transaction) -> tuple[bytes, ...]:
     """Every CA certificate under which we sign or signed; not those trusted only."""
-    return tuple(record.der for record in await authorities.every(tx) if record.der is not None and _in_use(record))
+    return tuple(record.der for record in await authorities.every(tx) if record.der is not None and in_use(record))
 
 
 async def anchors(tx: Transaction) -> tuple[bytes, ...]:
@@ -261,7 +262,7 @@ async def anchors(tx: Transaction) -> tuple[bytes, ...]:
     return tuple(
         record.der
         for record in await authorities.every(tx)
-        if record.der is not None and (record.state == "trust-only" or (record.role == "root" and _in_use(record)))
+        if record.der is not None and (record.state == "trust-only" or (record.role == "root" and in_use(record)))
     )
 
 
@@ -270,7 +271,7 @@ async def intermediates(tx: Transaction) -> tuple[bytes, ...]:
     return tuple(
         record.der
         for record in await authorities.every(tx)
-        if record.der is not None and record.role == "intermediate" and _in_use(record)
+        if record.der is not None and record.role == "intermediate" and in_use(record)
     )
 
 
@@ -358,25 +359,18 @@ async def record_signature(tx: Transaction, intent: IssuanceRecord, der: bytes, 
     )
 
 
-async def _signer(tx: Transaction, authority: AuthorityId) -> Signer:
+async def signer_of(tx: Transaction, authority: AuthorityId) -> Signer:
+    """The public side of a CA whose certificate is here."""
     upward = [record.der for record in await authorities.upward(tx, authority) if record.der is not None]
     return Signer(upward[0], tuple(upward[1:]))
 
 
-def _in_use(record: AuthorityRecord) -> bool:
+def in_use(record: AuthorityRecord) -> bool:
+    """It signs, or signed, for us: neither trusted only nor still being made."""
     return record.state in ("active", "replaced")
 
 
-def _renew_at(content: LeafContent, device: Device, settings: Settings) -> datetime:
-    return profile.renew_at(
-        content.not_after,
-        warning_days=settings.certificate_warning_days,
-        life=content.life,
-        device=device.serial or str(device.id),
-    )
-
-
-def _signing_time(record: AuthorityRecord, now: datetime) -> datetime:
+def signing_time(record: AuthorityRecord, now: datetime) -> datetime:
     """Now, and never before the last signature: a clock that time services set back by a moment says less. Raises
     IssuanceRefused when it is behind by more (REN-CLOCK-SANE)."""
     last = record.last_signed or record.created
@@ -387,6 +381,15 @@ def _signing_time(record: AuthorityRecord, now: datetime) -> datetime:
             rule="REN-CLOCK-SANE",
         )
     return max(now, last)
+
+
+def _renew_at(content: LeafContent, device: Device, settings: Settings) -> datetime:
+    return profile.renew_at(
+        content.not_after,
+        warning_days=settings.certificate_warning_days,
+        life=content.life,
+        device=device.serial or str(device.id),
+    )
 
 
 async def _claim_key(tx: Transaction, spki_sha256: str, device: Device, signer: Signer, *, now: datetime) -> None:

@@ -1,10 +1,13 @@
 """The signing key while tasks run: opened by a passphrase that came with a command, closed when they have ended."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from fleetseal.core.errors import Locked, NotFound, StoreError
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import authorities, issuing, tasks
+from fleetseal.operations import authorities, issuing, revocation, tasks
 from fleetseal.operations.services import Services
 
 _LOOK_SECONDS = 1.0
@@ -35,8 +38,33 @@ async def prepare(services: Services, *, actor: str, passphrase: Secret | None, 
                 "The CA key is locked. Give --passphrase-file, or unlock it in the server: fleetseal ca unlock"
             )
         return False
-    await authorities.unlock(services, actor=actor, passphrase=passphrase)
+    await unlock(services, actor=actor, passphrase=passphrase)
     return True
+
+
+async def unlock(services: Services, *, actor: str, passphrase: Secret) -> dict[str, Any]:
+    """As `authorities.unlock`; CRLs that waited for the key are made. When that fails, the key is closed again."""
+    shown = await authorities.unlock(services, actor=actor, passphrase=passphrase)
+    try:
+        await revocation.renew_crls(services, actor=actor)
+    except BaseException:
+        await authorities.lock(services, actor=actor)
+        raise
+    return shown
+
+
+@asynccontextmanager
+async def opened(services: Services, *, actor: str, passphrase: Secret | None) -> AsyncIterator[None]:
+    """With a passphrase, the key under it is open inside the block, and afterwards as it was. Raises Locked when the
+    passphrase is wrong."""
+    if passphrase is None or await authorities.is_open(services):
+        yield
+        return
+    await authorities.unlock(services, actor=actor, passphrase=passphrase)
+    try:
+        yield
+    finally:
+        await authorities.lock(services, actor=actor)
 
 
 async def lock_after_tasks(services: Services, *, actor: str) -> None:

@@ -31,11 +31,13 @@ from fleetseal.operations.listing import Row
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current, in_force
 from fleetseal.pki import chain
+from fleetseal.pki.crl import Reason
 from fleetseal.store import audit, certificates, inventory
 from fleetseal.store.database import Transaction
 
-_LINEAGE_STATES: Final = ("issued", "installed", "superseded", "abandoned")
-"""Abandoned ones too, where they were signed: a device whose job could not be undone may go on serving its leaf."""
+_LINEAGE_STATES: Final = ("issued", "installed", "superseded", "abandoned", "revoked")
+"""Abandoned ones too, where they were signed: a device whose job could not be undone may go on serving its leaf.
+Revoked ones too, so that the device can be given another certificate, but never with a key that counts as stolen."""
 
 
 async def peer_trust(services: Services, tx: Transaction, device: Device, sight: Sight | None = None) -> PeerTrust:
@@ -82,10 +84,14 @@ def is_proof(trust: PeerTrust) -> bool:
 async def anchored(tx: Transaction, device: Device) -> Anchored:
     """What proves this device: the lineage of our own certificates for it, one of another issuer that was verified when
     it was put into service here, and our anchors."""
+    stolen = await stolen_keys(tx)
     lineage = [
         record
         for record in await issuing.lineage(tx, device.id)
-        if record.state in _LINEAGE_STATES and record.sha256 is not None and record.mac == device.serial
+        if record.state in _LINEAGE_STATES
+        and record.sha256 is not None
+        and record.mac == device.serial
+        and bytes.fromhex(record.spki_sha256) not in stolen
     ]
     adopted = device.trust_pin if device.trust_level is TrustLevel.ANCHORED else None
     ours = frozenset(bytes.fromhex(record.sha256) for record in lineage if record.sha256 is not None)
@@ -95,7 +101,13 @@ async def anchored(tx: Transaction, device: Device) -> Anchored:
         leaves=ours if adopted is None else ours | {adopted},
         keys=frozenset(bytes.fromhex(record.spki_sha256) for record in lineage),
         adopted=adopted,
+        stolen=stolen,
     )
+
+
+async def stolen_keys(tx: Transaction) -> frozenset[bytes]:
+    """SHA-256 of the keys whose certificates were revoked because somebody else may have them."""
+    return frozenset(map(bytes.fromhex, await certificates.keys_revoked_for(tx, Reason.KEY_COMPROMISE)))
 
 
 async def change_shown(services: Services, tx: Transaction, device: Device, sight: Sight) -> Change | None:
@@ -374,11 +386,15 @@ def may_lead_to_ours(device: Device) -> bool:
 
 def in_lineage(leaf: bytes, own: Anchored) -> bool:
     """Whether `own` holds this leaf or its key."""
+    return hashlib.sha256(leaf).digest() in own.leaves or _key(leaf) in own.keys
+
+
+def _key(leaf: bytes) -> bytes | None:
+    """SHA-256 of the key; None for what cannot be read, which is not ours."""
     try:
-        key = bytes.fromhex(chain.describe(leaf).spki_sha256)
-    except InvalidInput:  # unreadable, so not ours
-        return False
-    return hashlib.sha256(leaf).digest() in own.leaves or key in own.keys
+        return bytes.fromhex(chain.describe(leaf).spki_sha256)
+    except InvalidInput:
+        return None
 
 
 def _shown(device: Device, sight: Sight | None) -> Served | None:
@@ -397,7 +413,7 @@ def _is_anchored(host: str, served: Served, own: Anchored, at: datetime) -> bool
 
 
 def _chains(leaf: bytes, above: tuple[bytes, ...], own: Anchored, name: str, at: datetime) -> bool:
-    if not own.anchors:
+    if not own.anchors or _key(leaf) in own.stolen:
         return False
     try:
         chain.verify_server(leaf, above, anchors=own.anchors, name=name.partition("%")[0], at=at)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from fleetseal.core.errors import NotFound
-from fleetseal.core.model import Alias, AuthorityId, DeviceId, IssuanceId, JobId, KeyOrigin
+from fleetseal.core.model import Alias, AuthorityId, DeviceId, IssuanceId, JobId, KeyOrigin, Serial, TaskId
 from fleetseal.store.database import Transaction
 from fleetseal.store.schema import device_key, issuance
 
@@ -24,8 +24,9 @@ class IssuanceRecord:
     authority_id: AuthorityId
     serial: str
     device_id: DeviceId | None
-    mac: str | None
+    mac: Serial | None
     job_id: JobId | None
+    task_id: TaskId | None
     purpose: str
     origin: KeyOrigin
     alias: Alias | None
@@ -42,6 +43,19 @@ class IssuanceRecord:
     renew_at: datetime | None
     created: datetime
     installed: datetime | None
+    superseded: datetime | None
+    revoked: datetime | None
+    revocation_reason: str | None
+
+
+@dataclass(frozen=True)
+class DeviceKey:
+    """`content` holds it; `in_use` by the newest certificate of it."""
+
+    device_id: DeviceId
+    mac: Serial | None
+    content: dict[str, Any]
+    in_use: bool
 
 
 async def add(tx: Transaction, **columns: Any) -> IssuanceId:
@@ -84,6 +98,61 @@ async def installed(tx: Transaction, device_id: DeviceId, purpose: str = "https"
         tx, issuance.c.device_id == device_id, issuance.c.purpose == purpose, issuance.c.state == "installed"
     )
     return found[0] if found else None
+
+
+async def signed(tx: Transaction) -> tuple[IssuanceRecord, ...]:
+    """Every device certificate that was ever signed, also for devices that are forgotten; oldest first."""
+    return await _select(tx, issuance.c.purpose != "ca", issuance.c.der.is_not(None))
+
+
+async def of_hardware(tx: Transaction, device_id: DeviceId, mac: Serial | None) -> tuple[IssuanceRecord, ...]:
+    """As `of_device`, with what was signed for the same hardware under another id, before it was forgotten."""
+    same = (
+        issuance.c.device_id == device_id
+        if mac is None
+        else or_(issuance.c.device_id == device_id, issuance.c.mac == mac)
+    )
+    return await _select(tx, same, issuance.c.purpose != "ca", issuance.c.der.is_not(None))
+
+
+async def by_serial(tx: Transaction, serial: str) -> tuple[IssuanceRecord, ...]:
+    """What was signed under this serial number; by several CAs in theory."""
+    return await _select(tx, issuance.c.serial == serial, issuance.c.der.is_not(None))
+
+
+async def ended(
+    tx: Transaction, authority_id: AuthorityId, *, since: datetime
+) -> list[tuple[str, datetime, str | None]]:
+    """What a CA signed and does not stand for any more: serial, since when, and the reason if it was revoked.
+
+    Superseded and revoked ones alike; those that expired before `since` are left out.
+    """
+    columns = (issuance.c.serial, issuance.c.superseded, issuance.c.revoked, issuance.c.revocation_reason)
+    rows = await tx.execute(
+        select(*columns).where(
+            issuance.c.state.in_(("revoked", "superseded")),
+            issuance.c.authority_id == authority_id,
+            issuance.c.not_after >= since,
+        )
+    )
+    return [(row.serial, row.superseded or row.revoked, row.revocation_reason) for row in rows]
+
+
+async def keys_revoked_for(tx: Transaction, reason: str) -> frozenset[str]:
+    """SHA-256 (hex) of the keys with a certificate that was revoked for this reason."""
+    columns = (issuance.c.state == "revoked", issuance.c.revocation_reason == reason)
+    return frozenset((await tx.scalars(select(issuance.c.spki_sha256).where(*columns))).all())
+
+
+async def device_keys(tx: Transaction) -> list[DeviceKey]:
+    """Every key that was ever to be certified for a device, once."""
+    newest = select(func.max(issuance.c.id)).where(issuance.c.device_id.is_not(None)).group_by(issuance.c.spki_sha256)
+    columns = (issuance.c.content, issuance.c.mac, issuance.c.device_id, issuance.c.state)
+    rows = await tx.execute(select(*columns).where(issuance.c.id.in_(newest)).order_by(issuance.c.id))
+    return [
+        DeviceKey(DeviceId(row.device_id), row.mac, row.content, in_use=row.state in ("issued", "installed"))
+        for row in rows
+    ]
 
 
 async def unfinished_ceremony(tx: Transaction, authority_id: AuthorityId) -> tuple[IssuanceRecord, ...]:

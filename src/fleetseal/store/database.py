@@ -22,7 +22,7 @@ from fleetseal.core.errors import Conflict, StoreError
 
 Transaction: TypeAlias = AsyncConnection
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """The newest migration. A database that says so is opened without loading the migration tool."""
 
 
@@ -163,6 +163,7 @@ _UNIQUE = {
     "job.device_id": "Another task is at work on this device.",
     "issuance.authority_id": "This serial number was used before.",
     "device_key.spki_sha256": "This key was seen on another device.",
+    "crl.authority_id": "Another CRL of this CA is being made.",
     "authority.sha256": "This CA certificate is here already.",
 }
 

@@ -52,10 +52,16 @@ async def add_all(tx: Transaction, sealer: Sealer, devices: Sequence[tuple[Mappi
 
 
 async def get(tx: Transaction, device_id: DeviceId) -> Device:
-    row = (await tx.execute(select(device).where(device.c.id == device_id))).first()
-    if row is None:
+    found = await known(tx, device_id)
+    if found is None:
         raise NotFound(f"There is no device with the id {device_id}.")
-    return _device(row)
+    return found
+
+
+async def known(tx: Transaction, device_id: DeviceId) -> Device | None:
+    """As `get`; None when it is forgotten."""
+    row = (await tx.execute(select(device).where(device.c.id == device_id))).first()
+    return None if row is None else _device(row)
 
 
 async def every(tx: Transaction) -> list[Device]:

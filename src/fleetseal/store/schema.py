@@ -160,6 +160,7 @@ issuance = Table(
     Column("device_id", Integer),  # stays when the device is forgotten; null: a CA certificate
     Column("mac", String(12)),
     Column("job_id", Integer),
+    Column("task_id", Integer),  # stays when the task is pruned
     Column("purpose", String(16), nullable=False),  # https | ca
     Column("origin", String(8), nullable=False),  # KeyOrigin; `device` or `manager`
     Column("alias", String(128)),
@@ -176,6 +177,9 @@ issuance = Table(
     Column("renew_at", Moment),  # REN-IN-TIME, computed once
     Column("created", Moment, nullable=False),
     Column("installed", Moment),
+    Column("superseded", Moment),
+    Column("revoked", Moment),
+    Column("revocation_reason", String(32)),  # in the words of RFC 5280 5.3.1
     UniqueConstraint("authority_id", "serial"),
     CheckConstraint("state = 'intended' or state = 'abandoned' or der is not null", name="signed"),
     sqlite_autoincrement=True,
@@ -196,6 +200,34 @@ Index(
 )
 Index("ix_issuance_device", issuance.c.device_id, issuance.c.state)
 Index("ix_issuance_sha256", issuance.c.sha256)
+Index("ix_issuance_serial", issuance.c.serial)
+Index("ix_issuance_state", issuance.c.state, issuance.c.authority_id)
+
+crl = Table(
+    "crl",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("authority_id", ForeignKey("authority.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # intended | issued | abandoned
+    Column("this_update", Moment, nullable=False),
+    Column("next_update", Moment, nullable=False),
+    Column("entries", Integer, nullable=False),  # how many certificates are on it
+    Column("content", JSON(none_as_null=True)),  # what `pki` builds the bytes from; null: pruned, as `der` is
+    Column("tbs_sha256", String(64), nullable=False),
+    Column("der", LargeBinary),
+    Column("sha256", String(64)),
+    Column("actor", String(64), nullable=False),
+    Column("created", Moment, nullable=False),
+    UniqueConstraint("authority_id", "number"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "uq_crl_open_intent",
+    crl.c.authority_id,
+    unique=True,
+    sqlite_where=text("state = 'intended'"),
+)
 
 device_key = Table(
     "device_key",

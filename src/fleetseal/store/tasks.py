@@ -141,6 +141,12 @@ async def get_job(tx: Transaction, job_id: JobId) -> JobRecord:
     return _job(row)
 
 
+async def task_of(tx: Transaction, job_id: JobId) -> TaskId | None:
+    """The task of a job; None when there is no such job (any more)."""
+    found = await tx.scalar(select(job.c.task_id).where(job.c.id == job_id))
+    return None if found is None else TaskId(found)
+
+
 async def jobs_of(tx: Transaction, task_id: TaskId) -> tuple[JobRecord, ...]:
     rows = await tx.execute(select(job).where(job.c.task_id == task_id).order_by(job.c.id))
     return tuple(_job(row) for row in rows)

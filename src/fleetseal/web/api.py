@@ -10,6 +10,7 @@ from fleetseal.web import (
     authorities,
     certificates,
     credentials,
+    crls,
     devices,
     discovery,
     problems,
@@ -39,7 +40,7 @@ def build(backend: Backend) -> FastAPI:
     api.state.backend = backend
     api.state.discovery = Discovery(backend.services)
     problems.install(api, backend.services.rng)
-    nouns = (authorities, certificates, devices, credentials, discovery, tasks, alarms, settings)
+    nouns = (authorities, certificates, crls, devices, credentials, discovery, tasks, alarms, settings)
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")
     return api

@@ -99,7 +99,7 @@ async def unlock_authority(backend: Asked, body: Passphrase) -> View:
     if not backend.serving:
         raise InvalidInput("No server is running: give --passphrase-file to the command that signs.")
     passphrase = Secret(body.passphrase.get_secret_value())
-    return await authorities.unlock(backend.services, actor=backend.actor, passphrase=passphrase)
+    return await signing.unlock(backend.services, actor=backend.actor, passphrase=passphrase)
 
 
 @router.post("/current/lock", summary="Close the signing key")

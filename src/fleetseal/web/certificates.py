@@ -1,13 +1,13 @@
-"""Certificates on devices."""
+"""Certificates on devices, and those that were issued here."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from fleetseal.core.model import Selection
-from fleetseal.operations import certificates, tasks
+from fleetseal.operations import certificates, issued, tasks
 from fleetseal.web.backend import Asked
-from fleetseal.web.schemas import CertificateDeletion, CertificateInstallation, decoded, secret
+from fleetseal.web.schemas import CertificateDeletion, CertificateInstallation, Revocation, decoded, secret
 
 router = APIRouter(prefix="/certificates", tags=["certificates"])
 
@@ -32,6 +32,22 @@ async def install_certificates(backend: Asked, body: CertificateInstallation) ->
         set_clock=body.set_clock,
     )
     return await tasks.show(backend.services, task_id, working=backend.working)
+
+
+@router.get("/issued", summary="Every device certificate that was issued here, also to forgotten devices")
+async def list_issued(backend: Asked, device: str | None = None) -> list[dict[str, Any]]:
+    return await issued.list_(backend.services, device)
+
+
+@router.post("/revocation", summary="Revoke a certificate that was issued here, and tell it by a new CRL")
+async def revoke_certificate(backend: Asked, body: Revocation) -> dict[str, Any]:
+    return await issued.revoke(
+        backend.services,
+        actor=backend.actor,
+        serial=body.serial,
+        reason=body.reason,
+        passphrase=secret(body.passphrase),
+    )
 
 
 @router.post("/deletion", status_code=202, summary="Remove an entry that nothing uses from a device; the task")

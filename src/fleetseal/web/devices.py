@@ -123,4 +123,4 @@ async def compare_clocks(backend: Asked, body: ClockRequest) -> Rows:
 
 @router.post("/removal", summary="Forget devices; what was issued to them stays on record")
 async def remove_devices(backend: Asked, body: Removal) -> Rows:
-    return await inventory.remove(backend.services, actor=backend.actor, references=body.devices)
+    return await inventory.remove(backend.services, actor=backend.actor, references=body.devices, revoke=body.revoke)

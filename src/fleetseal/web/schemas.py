@@ -142,7 +142,10 @@ class ClockRequest(DeviceSelection):
 
 
 class Removal(Body):
+    """`revoke`: their certificates too."""
+
     devices: list[str]
+    revoke: bool = False
 
 
 class CredentialAddition(Body):
@@ -204,6 +207,22 @@ class CertificateInstallation(Body):
 class CertificateDeletion(Body):
     device: str
     alias: str
+
+
+class Revocation(Body):
+    """`passphrase` opens a locked CA key for the CRL."""
+
+    serial: str
+    reason: Literal[
+        "unspecified",
+        "keyCompromise",
+        "cACompromise",
+        "affiliationChanged",
+        "superseded",
+        "cessationOfOperation",
+        "privilegeWithdrawn",
+    ] = "unspecified"
+    passphrase: SecretStr | None = None
 
 
 # ---------------------------------------------------------------- tasks
