@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleetseal.core.model import Selection
-from fleetseal.operations import alarms, inventory, issued, shared_keys, trust
+from fleetseal.operations import alarms, contact, inventory, issued, shared_keys, trust
 from fleetseal.pki import keys
 from fleetseal.store import certificates
 from tests.site import Site, site
@@ -46,7 +46,7 @@ async def test_a_stolen_key_proves_nobody_until_a_person_decides(tmp_path: Path)
         assert (refused["status"], refused["error"]) == ("Failed", "identity-mismatch"), refused
         assert camera.credential_bytes == before, "no login was sent"
         this = Selection(refs=(camera.serial,))
-        await inventory.refresh(here.services, this)
+        await contact.refresh_device(here.services, await here.id_of(camera))
         device_row = await here.show(camera)
         assert device_row["status"] == "Identity changed"
         assert "revoked as compromised" in device_row["statuses"][0]["reason"]
