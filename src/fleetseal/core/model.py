@@ -113,8 +113,7 @@ class DeviceFacts:
 
 @dataclass(frozen=True)
 class Sighting:
-    """Something answered on the network, at the address its answer came from; not yet a device. The serial is a
-    hint: identity is what the device itself says when it is looked at."""
+    """Something answered at this address; not yet a device. The serial is a hint until the device is looked at."""
 
     address: str
     http_port: int = 80
@@ -291,6 +290,7 @@ class TaskAction(StrEnum):
     DISABLE_HTTPS = "Disable HTTPS"
     INSTALL_CERTIFICATE = "Install certificate"
     DELETE_CERTIFICATE = "Delete certificate"
+    RENEW_CERTIFICATE = "Renew certificate"
     REFRESH = "Refresh"
 
 
@@ -328,6 +328,7 @@ class EnableWish:
     renew: bool = False
     replace_foreign: bool = False
     set_clock: bool = False
+    unattended: bool = False  # the night's: a device whose HTTPS was switched off stays as it is
 
 
 @dataclass(frozen=True)

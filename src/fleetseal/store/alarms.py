@@ -1,10 +1,11 @@
 """Conditions that hold now: one open alarm for each cause and object (ALM-TRUE)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from fleetseal.core.errors import NotFound
 from fleetseal.store.database import Transaction
@@ -46,6 +47,19 @@ async def close_alarm(tx: Transaction, *, now: datetime, cause: str, object: str
     await tx.execute(update(alarm).where(same).values(closed=now))
 
 
+async def close_all(tx: Transaction, *, now: datetime, object: str, causes: Collection[str] | None = None) -> None:  # noqa: A002 - as above
+    """No alarm of this object is open; only these causes, if they are given."""
+    conditions = [alarm.c.object == object, alarm.c.closed.is_(None)]
+    if causes is not None:
+        conditions.append(alarm.c.cause.in_(causes))
+    await tx.execute(update(alarm).where(*conditions).values(closed=now))
+
+
+async def prune(tx: Transaction, *, before: datetime) -> None:
+    """Alarms that were closed before this time are forgotten."""
+    await tx.execute(delete(alarm).where(alarm.c.closed < before))
+
+
 async def acknowledge(tx: Transaction, alarm_id: int, *, now: datetime) -> None:
     """Somebody has seen it; it stays open. Raises NotFound when no such alarm is open."""
     same = (alarm.c.id == alarm_id) & alarm.c.closed.is_(None)
@@ -57,6 +71,10 @@ async def open_alarms(tx: Transaction) -> list[Alarm]:
     """Oldest first."""
     rows = await tx.execute(select(alarm).where(alarm.c.closed.is_(None)).order_by(alarm.c.since, alarm.c.id))
     return [_alarm(row) for row in rows]
+
+
+async def count_open(tx: Transaction) -> int:
+    return int(await tx.scalar(select(func.count()).select_from(alarm).where(alarm.c.closed.is_(None))) or 0)
 
 
 def _alarm(row: Any) -> Alarm:

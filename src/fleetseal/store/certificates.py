@@ -1,7 +1,9 @@
 """Our own records of what CA keys signed, or were about to: rows of table `issuance` (ISS-RECORDED)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import func, insert, or_, select, update
@@ -14,6 +16,15 @@ from fleetseal.store.schema import device_key, issuance
 
 OPEN = ("intended", "issued")
 """States of an issuance whose job is still at work on it."""
+
+
+class RenewalCause(StrEnum):
+    """Why a certificate is replaced before its time has come, as the night's audit found it."""
+
+    KEY = "key"  # weak, or seen on another device
+    ISSUER = "issuer"  # another CA signs now
+    NAMES = "names"  # address or host name changed
+    WARNING = "warning"  # it warns already, because the setting was raised after it was issued
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ class IssuanceRecord:
     superseded: datetime | None
     revoked: datetime | None
     revocation_reason: str | None
+    reissue: RenewalCause | None
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,24 @@ async def of_device(tx: Transaction, device_id: DeviceId, purpose: str = "https"
     """The lineage: everything signed for a device, oldest first."""
     return await _select(
         tx, issuance.c.device_id == device_id, issuance.c.purpose == purpose, issuance.c.der.is_not(None)
+    )
+
+
+async def of_devices(tx: Transaction, device_ids: Sequence[DeviceId]) -> dict[DeviceId, list[IssuanceRecord]]:
+    """As `of_device`, of several devices at once; those without a lineage are left out."""
+    lineages: dict[DeviceId, list[IssuanceRecord]] = {}
+    for record in await _select(
+        tx, issuance.c.device_id.in_(device_ids), issuance.c.purpose == "https", issuance.c.der.is_not(None)
+    ):
+        assert record.device_id is not None
+        lineages.setdefault(record.device_id, []).append(record)
+    return lineages
+
+
+async def installed_with_key(tx: Transaction, spki_sha256: str) -> tuple[IssuanceRecord, ...]:
+    """What devices have installed for this key."""
+    return await _select(
+        tx, issuance.c.spki_sha256 == spki_sha256, issuance.c.state == "installed", issuance.c.purpose == "https"
     )
 
 
@@ -204,4 +234,5 @@ def _record(row: Row[Any]) -> IssuanceRecord:
     values = dict(row._mapping)
     values["names"] = tuple(values["names"])
     values["origin"] = KeyOrigin(values["origin"])
+    values["reissue"] = row.reissue and RenewalCause(row.reissue)
     return IssuanceRecord(**values)

@@ -22,7 +22,7 @@ from fleetseal.core.errors import Conflict, StoreError
 
 Transaction: TypeAlias = AsyncConnection
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The newest migration. A database that says so is opened without loading the migration tool."""
 
 
@@ -161,6 +161,7 @@ _UNIQUE = {
     "device.address": "Another device of the inventory has this address and HTTPS port.",
     "device.host_name": "Another device of the inventory has this host name.",
     "job.device_id": "Another task is at work on this device.",
+    "night.window": "This window had its nightly run.",
     "issuance.authority_id": "This serial number was used before.",
     "device_key.spki_sha256": "This key was seen on another device.",
     "crl.authority_id": "Another CRL of this CA is being made.",

@@ -80,6 +80,12 @@ async def some(tx: Transaction, device_ids: Collection[DeviceId]) -> list[Device
     return [_device(row) for row in await tx.execute(query)]
 
 
+async def batch(tx: Transaction, *, after: DeviceId | None, limit: int) -> list[Device]:
+    """The next devices after this id (None: from the beginning), in the order they were added."""
+    query = select(device).order_by(device.c.id).limit(limit)
+    return [_device(row) for row in await tx.execute(query if after is None else query.where(device.c.id > after))]
+
+
 async def find(tx: Transaction, text: str) -> Device:
     """The one device that `text` means: MAC in any common spelling, address, `address:port`, host name, or id.
 

@@ -180,6 +180,7 @@ issuance = Table(
     Column("superseded", Moment),
     Column("revoked", Moment),
     Column("revocation_reason", String(32)),  # in the words of RFC 5280 5.3.1
+    Column("reissue", String(16)),  # RenewalCause: to be replaced whatever its dates
     UniqueConstraint("authority_id", "serial"),
     CheckConstraint("state = 'intended' or state = 'abandoned' or der is not null", name="signed"),
     sqlite_autoincrement=True,
@@ -202,6 +203,9 @@ Index("ix_issuance_device", issuance.c.device_id, issuance.c.state)
 Index("ix_issuance_sha256", issuance.c.sha256)
 Index("ix_issuance_serial", issuance.c.serial)
 Index("ix_issuance_state", issuance.c.state, issuance.c.authority_id)
+Index("ix_issuance_renewal", issuance.c.state, issuance.c.renew_at)  # what is due is found without a scan
+Index("ix_issuance_reissue", issuance.c.state, issuance.c.reissue)
+Index("ix_issuance_created", issuance.c.created)
 
 crl = Table(
     "crl",
@@ -352,6 +356,22 @@ audit = Table(
     Column("detail", JSON, nullable=False),
     Column("previous", String(64), nullable=False),  # SHA-256 of the record before
     Column("hash", String(64), nullable=False, unique=True),
+    sqlite_autoincrement=True,
+)
+
+night = Table(
+    "night",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("window", String(40), unique=True),  # REN-ONCE-A-NIGHT: its one run; null: asked for by a command
+    Column("begun", Moment, nullable=False),
+    Column("planned", Moment),  # what is to be renewed is decided, and `task_id` says where
+    Column("finished", Moment),
+    Column("task_id", Integer),  # null: nothing was to be renewed
+    Column("skipped", JSON, nullable=False),  # [{"device", "mac", "reason", "needs_person"}]
+    Column("waited", Boolean, nullable=False, default=False),  # something was due, and the CA key was locked
+    Column("succeeded", Boolean, nullable=False, default=False),
+    Column("report", JSON),
     sqlite_autoincrement=True,
 )
 

@@ -7,9 +7,10 @@ that another run has begun, and the caller stands down.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from fleetseal.core.errors import NotFound, StandDown
@@ -17,6 +18,8 @@ from fleetseal.core.model import Device, DeviceId, JobId, JobStatus, TaskAction,
 from fleetseal.store import bundles
 from fleetseal.store.database import Transaction
 from fleetseal.store.schema import installation, job, job_step, learned, task
+
+_WRITTEN_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,27 @@ class StepRecord:
     at: datetime
 
 
+class Subject(Protocol):
+    """What a job says of its device."""
+
+    @property
+    def id(self) -> DeviceId: ...
+    @property
+    def mac(self) -> str | None: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def firmware(self) -> str: ...
+
+
 async def add_task(
     tx: Transaction,
     *,
     action: TaskAction,
     wish: dict[str, Any],
-    devices: Iterable[tuple[Device, bool]],
+    devices: Iterable[tuple[Subject, bool]],
     now: datetime,
 ) -> TaskId:
     """A task with one waiting job for each (device, named explicitly).
@@ -79,11 +97,11 @@ async def add_task(
     """
     result = await tx.execute(insert(task).values(action=action, wish=wish, requested=now))
     task_id = TaskId(result.inserted_primary_key[0])  # type: ignore[index]  # an insert of one row has a key
-    rows = [
+    rows = (
         _job_columns(task_id, device, named=named, status=JobStatus.WAITING, active=True) for device, named in devices
-    ]
-    if rows:
-        await tx.execute(insert(job), rows)
+    )
+    while batch := list(islice(rows, _WRITTEN_AT_ONCE)):
+        await tx.execute(insert(job), batch)
     return task_id
 
 
@@ -214,6 +232,23 @@ async def begin_task(tx: Transaction, task_id: TaskId, *, now: datetime) -> None
     await tx.execute(update(task).where(task.c.id == task_id, task.c.started.is_(None)).values(started=now))
 
 
+async def skip_unbegun(tx: Transaction, task_id: TaskId, *, description: str, now: datetime) -> None:
+    """The jobs of this task that were not begun never are; no device was touched."""
+    await tx.execute(
+        update(job)
+        .where(job.c.task_id == task_id, job.c.active, job.c.run_number == 0)
+        .values(active=False, status=JobStatus.SKIPPED, description=description, finished=now)
+    )
+
+
+async def prune(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """At most `limit` tasks that ended before this time are forgotten, with their jobs and steps; how many. Those that
+    left something on a device stay: `left_on` needs them."""
+    harmed = select(job.c.id).where(job.c.task_id == task.c.id, job.c.harmed).exists()
+    old = select(task.c.id).where(task.c.finished < before, ~harmed).order_by(task.c.id).limit(limit)
+    return (await tx.execute(delete(task).where(task.c.id.in_(old.scalar_subquery())))).rowcount
+
+
 async def begin_run(tx: Transaction, job_id: JobId, *, now: datetime) -> JobRecord:
     """The job with its run number raised: earlier runs of it write nothing more."""
     await tx.execute(
@@ -339,7 +374,7 @@ async def instance(tx: Transaction, *, candidate: str, now: datetime) -> str:
     return candidate
 
 
-def _job_columns(task_id: TaskId, device: Device, *, named: bool, status: JobStatus, active: bool) -> dict[str, Any]:
+def _job_columns(task_id: TaskId, device: Subject, *, named: bool, status: JobStatus, active: bool) -> dict[str, Any]:
     return {
         "task_id": task_id,
         "device_id": device.id,
@@ -347,7 +382,7 @@ def _job_columns(task_id: TaskId, device: Device, *, named: bool, status: JobSta
         "address": device.address,
         "cohort": f"{device.model} {device.firmware}",
         "named": named,
-        "status": status,
+        "status": status.value,  # a plain string is bound faster than a subclass
         "active": active,
     }
 
