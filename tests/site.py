@@ -47,6 +47,9 @@ class Direct:
         async with self._services.database.transaction() as tx:
             await store.finish_task(tx, task_id, now=self._services.clock.now())
 
+    async def prune(self) -> None:
+        """There is no file of an engine."""
+
     async def _run(self, job_id: JobId) -> None:
         clock = self._services.clock
         while True:
@@ -167,16 +170,18 @@ async def site(
     *specs: str | DeviceSpec,
     authority: bool = True,
     durable: bool = False,
+    clock: Clock | None = None,
     resolver: Resolver = addresses,
 ) -> AsyncIterator[Site]:
     """A running site with a two-tier EC CA (unless not wanted), whose devices are not in the inventory yet.
 
-    `durable`: with the real engine; otherwise jobs run directly, which takes seconds less.
+    `durable`: with the real engine; otherwise jobs run directly, which takes seconds less. `clock`: ours and that of
+    the devices.
     """
     shutil.copytree(await _template(authority=authority), data, dirs_exist_ok=True)
     async with AsyncExitStack() as stack:
-        fleet = await stack.enter_async_context(Fleet(specs))
-        services = await make_services(data, fleet, resolver=resolver)
+        fleet = await stack.enter_async_context(Fleet(specs, clock=clock))
+        services = await make_services(data, fleet, clock=clock, resolver=resolver)
         stack.push_async_callback(services.database.close)
         yield Site(services, fleet, await _engine(stack, services) if durable else cast("Engine", Direct(services)))
 

@@ -1,5 +1,6 @@
 """What many tests need: clocks, randomness, databases."""
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 
@@ -39,3 +40,28 @@ class FakeRng:
             self._state = hashlib.sha256(self._state).digest()
             out += self._state
         return out[:count]
+
+
+class FastClock:
+    """Time that passes `factor` times as fast as real time, and jumps when a test says so: for real sockets and long
+    waits. The monotonic part does not jump."""
+
+    def __init__(self, now: datetime, *, factor: float = 1.0) -> None:
+        self._factor = factor
+        self._start = asyncio.get_running_loop().time()
+        self._base = now
+
+    def now(self) -> datetime:
+        return self._base + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return (asyncio.get_running_loop().time() - self._start) * self._factor
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._factor)  # noqa: TID251 - a clock
+
+    def jump(self, how_far: timedelta) -> None:
+        self._base += how_far
+
+    def go_to(self, when: datetime) -> None:
+        self.jump(when - self.now())

@@ -36,6 +36,8 @@ _APPLICATION_VERSION = "1"  # ours, not a hash of the code: an upgrade must not 
 _EXECUTOR = "local"
 _RECOVER_SECONDS = 60.0
 _LONGEST_WAIT = timedelta(minutes=10)  # of a job: the longest https.soak-seconds; more means the clock was set back
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_PRUNED_AT_ONCE = 500
 _GATHER_SECONDS = 0.05  # ends of jobs that come together are handled together
 
 _log = logging.getLogger(__name__)
@@ -92,6 +94,16 @@ class Engine:
                     if job.released and job.id not in self._live:
                         await tasks.raise_run_number(tx, job.id)  # its last workflow id never runs again
         self._wake.set()
+
+    async def prune(self) -> None:
+        """Ended runs are gone from the engine's own file; what happened in them is the journal's."""
+        while True:
+            ended = await DBOS.list_workflows_async(
+                status=_ENDED, limit=_PRUNED_AT_ONCE, load_input=False, load_output=False
+            )
+            if not ended:
+                return
+            await DBOS.delete_workflows_async([status.workflow_id for status in ended])
 
     async def _work(self) -> None:
         while True:

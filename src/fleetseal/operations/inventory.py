@@ -8,7 +8,7 @@ from fleetseal.core.errors import Conflict, InvalidInput, StoreError
 from fleetseal.core.model import Device, DeviceId, Login, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import adding, issued, listing, shared_keys
+from fleetseal.operations import adding, issued, listing
 from fleetseal.operations.adding import Ports, check_label, check_name_free, check_port, dialled, one_name, typed_name
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.naming import is_address
@@ -152,8 +152,7 @@ async def remove(services: Services, *, actor: str, references: Sequence[str], r
             if revoke:
                 revoked[device.id] = await issued.revoke_all(tx, device, now=now, actor=actor)
             await inventory.remove(tx, device.id)
-            for cause in ("needs-hands", shared_keys.CAUSE):
-                await alarms.close_alarm(tx, now=now, cause=cause, object=device.label)
+            await alarms.close_all(tx, now=now, object=device.label)
             await audit.record(
                 tx,
                 now=now,

@@ -26,7 +26,7 @@ from fleetseal.core.model import (
 from fleetseal.devices.driver import Connector
 from fleetseal.operations import issuing, plan
 from fleetseal.operations.listing import Context, described
-from fleetseal.operations.naming import certificate_names
+from fleetseal.operations.naming import certificate_names, is_address
 from fleetseal.operations.plan import NO_INTERFACE, Bind, Current, Go, Issuing, Observed, Plan, ServedNow
 from fleetseal.operations.plan_existing import Usable, plan_entry, plan_existing, plan_storing
 from fleetseal.operations.services import Services
@@ -140,7 +140,7 @@ async def _plan_issuing(
                 device,
                 common_name=settings.certificate_common_name,
                 domains=settings.certificate_domains,
-                resolved=await _resolved(connector, device, settings),
+                resolved=await resolved(connector, device, settings, known=() if record is None else record.names),
                 shared=shared,
             ),
         ),
@@ -247,22 +247,29 @@ def _served_now(
     return ServedNow(served.leaf, foreign, leaf.issuer, leaf.not_after)
 
 
-async def _resolved(connector: Connector, device: Device, settings: Settings) -> tuple[str, ...]:
+async def resolved(
+    connector: Connector, device: Device, settings: Settings, *, known: tuple[str, ...]
+) -> tuple[str, ...]:
     """The addresses of a told host name, asked only where the answer could matter: where it is dialled, and under a
-    domain of ours."""
+    domain of ours.
+
+    A resolver that says nothing takes no name from a device that has a certificate for it: `known` are its names.
+    """
     name = device.host_name
     if name is None or device.host_name_typed:
         return ()
     if device.address != name and not any(name.endswith("." + domain) for domain in settings.certificate_domains):
         return ()
     found = await connector.resolve(name)
+    if not found and name in known:
+        return tuple(filter(is_address, known))
     return tuple(str(ipaddress.ip_address(address.partition("%")[0])) for address in found)
 
 
 def _current(record: IssuanceRecord) -> Current:
     assert record.der is not None
     assert record.renew_at is not None
-    return Current(record.der, record.names, record.authority_id, record.not_after, record.renew_at)
+    return Current(record.der, record.names, record.authority_id, record.not_after, record.renew_at, record.reissue)
 
 
 def _key_origin(settings: Settings, learned: tuple[str, str] | None) -> KeyOrigin:

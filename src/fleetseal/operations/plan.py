@@ -21,6 +21,7 @@ from fleetseal.core.model import (
 )
 from fleetseal.devices.axis.catalogue import NO_CERTIFICATES
 from fleetseal.operations.naming import Names, link_local, misfit
+from fleetseal.store.certificates import RenewalCause
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Current:
     authority: AuthorityId
     not_after: datetime
     renew_at: datetime
+    reissue: RenewalCause | None
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,8 @@ def plan_enable(
     now: datetime,
 ) -> Plan:
     """`key_origin`: what the settings allow and what worked last on this model and firmware."""
-    if seen.facts.generation is Generation.PARAMETERS:
-        return NO_INTERFACE
+    if (beyond := _beyond(seen, wish)) is not None:
+        return beyond
     if issuing.names is None:
         return _nameless(seen.device, settings)
     if _foreign_and_kept(seen, wish, named=named, now=now):
@@ -255,6 +257,15 @@ def _nameless(device: Device, settings: Settings) -> Skipped:
     else:
         why = "The host name by which it is dialled was told by the network and has no address now."
     return Skipped(f"{why} Give one: fleetseal device set DEVICE --hostname FQDN.", "no-host-name")
+
+
+def _beyond(seen: Observed, wish: EnableWish) -> Skipped | None:
+    """Neither an interface, nor, at night, a wish to have HTTPS."""
+    if seen.facts.generation is Generation.PARAMETERS:
+        return NO_INTERFACE
+    if wish.unattended and (not seen.https.tls or seen.https.policy is ConnectionPolicy.HTTP):
+        return Skipped("HTTPS is off on it: renewal does not switch it on. Nothing was changed.", "https-off")
+    return None
 
 
 def no_way_back(reason: str) -> Refused:
@@ -361,6 +372,10 @@ def _cause_to_issue(
         return "its names have changed"
     if current.authority != issuing.authority:
         return "its issuer was replaced"
+    if current.reissue is RenewalCause.KEY:
+        return "its key is weak or was seen on another device"
+    if current.reissue is RenewalCause.WARNING:
+        return "it is about to expire"
     return None
 
 

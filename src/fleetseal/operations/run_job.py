@@ -46,7 +46,7 @@ async def run_job(services: Services, job_id: JobId) -> None:
         raise
     except Exception as error:
         if not isinstance(error, FleetsealError):
-            error = await _unforeseen(services, error)
+            error = await unforeseen(services, error)
         await _failed(services, run, error)
 
 
@@ -72,6 +72,7 @@ _PROCEDURES: dict[TaskAction, Callable[[Work], Awaitable[None]]] = {
     TaskAction.DISABLE_HTTPS: https.disable,
     TaskAction.INSTALL_CERTIFICATE: installing.install,
     TaskAction.DELETE_CERTIFICATE: entries.delete,
+    TaskAction.RENEW_CERTIFICATE: https.enable,
 }
 
 
@@ -93,7 +94,8 @@ async def _work(services: Services, run: Run, task: TaskRecord) -> Work:
 # ---------------------------------------------------------------- failure
 
 
-async def _unforeseen(services: Services, error: Exception) -> FleetsealError:
+async def unforeseen(services: Services, error: Exception) -> FleetsealError:
+    """A defect as an error for people; the log has the traceback under the same incident id."""
     incident = services.rng.bytes(4).hex()
     _log.error("Incident %s", incident, exc_info=error)
     return Unforeseen(f"An unexpected error inside Fleetseal (incident {incident}, see the log).")
@@ -183,7 +185,7 @@ def _undoing(work: Work) -> Callable[[Undo], Awaitable[str]]:
         except FleetsealError:
             raise
         except Exception as error:
-            raise await _unforeseen(work.services, error) from error
+            raise await unforeseen(work.services, error) from error
 
     return undo
 
@@ -241,4 +243,4 @@ async def _look_again(services: Services, run: Run) -> None:
     except FleetsealError:
         raise
     except Exception as error:
-        await _unforeseen(services, error)
+        await unforeseen(services, error)

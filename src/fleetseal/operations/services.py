@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 
 from fleetseal.core.config import Settings, Sources
-from fleetseal.core.runtime import Clock, Rng
+from fleetseal.core.runtime import Clock, LocalZone, Rng
 from fleetseal.core.secrets import Sealer
 from fleetseal.devices.driver import Connector
 from fleetseal.pki.issuer import Vault
 from fleetseal.store.database import Database
+
+_HERE = LocalZone()
 
 
 @dataclass(frozen=True)
@@ -22,4 +25,5 @@ class Services:
     vault: Vault  # signer.key and open CA keys; the only holder of key objects
     connect: Callable[[Settings], Connector]  # a connector under the settings as they are now
     sources: Sources  # environment and settings file; `operations.settings.current` adds the database
+    zone: tzinfo = _HERE  # in which `renewal.window` is read
     failpoint: Callable[[str], None] = lambda _: None  # told where a crash would matter; crash tests end there

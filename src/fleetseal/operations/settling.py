@@ -5,6 +5,7 @@ from typing import Any
 
 from fleetseal.core.model import Alias, CertificateSource, ConnectionPolicy
 from fleetseal.operations import issuing
+from fleetseal.operations.alarm_pass import SETTLED
 from fleetseal.operations.switch import Target
 from fleetseal.operations.work import Work, holds
 from fleetseal.store import alarms, audit, inventory, tasks
@@ -12,10 +13,10 @@ from fleetseal.store.database import Transaction
 
 
 async def settle(work: Work, tx: Transaction, *, action: str, columns: dict[str, Any], detail: dict[str, Any]) -> None:
-    """Inventory, alarm and audit trail say how the device is from now on; once `tx` has committed nothing is undone."""
+    """Inventory, alarms and audit trail say how the device is from now on; once `tx` commits nothing is undone."""
     now = work.services.clock.now()
     await inventory.change(tx, work.device.id, **columns, last_seen=now)
-    await alarms.close_alarm(tx, now=now, cause="needs-hands", object=work.device.label)
+    await alarms.close_all(tx, now=now, object=work.device.label, causes=SETTLED)
     await audit.record(
         tx,
         now=now,

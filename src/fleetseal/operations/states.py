@@ -58,9 +58,11 @@ def fit(device: Device, *, certificates: bool) -> bool:
     return device.support is Support.SUPPORTED or policy_alone
 
 
-def warning_begins(not_before: datetime, not_after: datetime, *, warning_days: int) -> datetime:
-    """When "about to expire" begins (REN-IN-TIME)."""
-    return not_after - profile.warning_before(not_after - not_before, warning_days)
+def warning_begins(
+    not_before: datetime, not_after: datetime, *, warning_days: int, backdated: timedelta = timedelta()
+) -> datetime:
+    """When "about to expire" begins (REN-IN-TIME). `backdated`: how long before its signing a certificate begins."""
+    return not_after - profile.warning_before(not_after - not_before - backdated, warning_days)
 
 
 def _enabled(device: Device) -> bool:
@@ -120,9 +122,16 @@ def _certificate_and_clock(device: Device, *, now: datetime, settings: Settings)
     expiring: list[Status] = []
     if device.served_der is not None and device.served_source in (CertificateSource.OURS, CertificateSource.OTHER):
         served = chain.describe(device.served_der)
+        backdated = profile.BACKDATING if device.served_source is CertificateSource.OURS else timedelta()
+        begins = warning_begins(
+            served.not_before,
+            served.not_after,
+            warning_days=settings.certificate_warning_days,
+            backdated=min(backdated, served.not_after - served.not_before),
+        )
         if now > served.not_after:
             expired = [Status("Certificate has expired", f"It was valid until {served.not_after:%Y-%m-%d}.")]
-        elif now >= warning_begins(served.not_before, served.not_after, warning_days=settings.certificate_warning_days):
+        elif now >= begins:
             expiring = [Status("Certificate about to expire", f"It is valid until {served.not_after:%Y-%m-%d}.")]
     return [*expired, *_clock(device), *expiring]
 

@@ -20,12 +20,12 @@ from fleetseal.operations import listing, states
 from fleetseal.operations.services import Services
 from fleetseal.store import audit, bundles, inventory, tasks
 from fleetseal.store.database import Transaction
-from fleetseal.store.tasks import JobRecord, StepRecord, TaskRecord
+from fleetseal.store.tasks import JobRecord, StepRecord, Subject, TaskRecord
 
 if TYPE_CHECKING:  # reading commands do not load the engine
     from fleetseal.jobs.engine import Engine
 
-_FAILED = (JobStatus.FAILED, JobStatus.ROLLED_BACK)
+FAILURES = (JobStatus.FAILED, JobStatus.ROLLED_BACK)
 
 
 async def request(
@@ -71,7 +71,7 @@ async def retry(services: Services, engine: "Engine", task_id: TaskId, *, actor:
     """A new task of the same wish on the devices that failed or were cancelled in this one."""
     async with services.database.reading() as tx:
         task = await tasks.get_task(tx, task_id)
-        again = [job for job in await tasks.jobs_of(tx, task_id) if job.status in (*_FAILED, JobStatus.CANCELLED)]
+        again = [job for job in await tasks.jobs_of(tx, task_id) if job.status in (*FAILURES, JobStatus.CANCELLED)]
         known = {device.id: device for device in await inventory.every(tx)}
     if task.finished is None:
         raise InvalidInput(f"Task {task_id} has not ended. Continue it: fleetseal task resume.")
@@ -159,7 +159,7 @@ async def progress(services: Services, task_id: TaskId, *, working: bool) -> dic
         "state": _state(task, counts, working),
         "total": sum(counts.values()),
         "done": _ended(counts),
-        "failed": sum(counts.get(status, 0) for status in _FAILED),
+        "failed": sum(counts.get(status, 0) for status in FAILURES),
         "in_work": sum(job.run_number > 0 for job in active),
         "note": _note(active),
     }
@@ -188,10 +188,32 @@ async def list_(services: Services, *, working: bool) -> list[dict[str, Any]]:
             "finished": task.finished and timestamp(task.finished),
             "total": sum(counts.get(task.id, {}).values()),
             "done": _ended(counts.get(task.id, {})),
-            "failed": sum(counts.get(task.id, {}).get(status, 0) for status in _FAILED),
+            "failed": sum(counts.get(task.id, {}).get(status, 0) for status in FAILURES),
         }
         for task in listed
     ]
+
+
+async def record(
+    services: Services,
+    tx: Transaction,
+    *,
+    actor: str,
+    action: TaskAction,
+    wish: dict[str, Any],
+    devices: Sequence[tuple[Subject, bool]],
+    asked: int,
+) -> TaskId:
+    """A task with one job for each (device, named explicitly), and its audit line; `asked`: for how many devices.
+
+    Raises Conflict when a device has an active job.
+    """
+    now = services.clock.now()
+    await tasks.instance(tx, candidate=services.rng.bytes(3).hex(), now=now)
+    task_id = await tasks.add_task(tx, action=action, wish=wish, devices=devices, now=now)
+    detail = {"wish": wish, "devices": asked}
+    await audit.record(tx, now=now, actor=actor, action=f"task {action}", object=f"task {task_id}", detail=detail)
+    return task_id
 
 
 async def _record(
@@ -206,16 +228,10 @@ async def _record(
 ) -> TaskId:
     now = services.clock.now()
     async with services.database.transaction() as tx:
-        await tasks.instance(tx, candidate=services.rng.bytes(3).hex(), now=now)
         busy = await inventory.active_tasks(tx)
         ended = {device.id: why for device in chosen if (why := _why_not(device, action, busy)) is not None}
-        task_id = await tasks.add_task(
-            tx,
-            action=action,
-            wish=wish,
-            devices=[(device, named) for device in chosen if device.id not in ended],
-            now=now,
-        )
+        begun = [(device, named) for device in chosen if device.id not in ended]
+        task_id = await record(services, tx, actor=actor, action=action, wish=wish, devices=begun, asked=len(chosen))
         for device in chosen:
             if device.id in ended:
                 status = JobStatus.FAILED if named else JobStatus.SKIPPED
@@ -227,8 +243,6 @@ async def _record(
                 await also(tx, job)
         if len(ended) == len(chosen):
             await tasks.finish_task(tx, task_id, now=now)
-        detail = {"wish": wish, "devices": len(chosen)}
-        await audit.record(tx, now=now, actor=actor, action=f"task {action}", object=f"task {task_id}", detail=detail)
     return task_id
 
 
@@ -246,7 +260,7 @@ def _state(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> Tas
     if task.finished is not None:
         if task.cancelled:
             return TaskState.CANCELLED
-        failed = _unmatched(task) or any(counts.get(status, 0) for status in _FAILED)
+        failed = _unmatched(task) or any(counts.get(status, 0) for status in FAILURES)
         return TaskState.FAILED if failed else TaskState.FINISHED
     if not working:
         return TaskState.SUSPENDED
@@ -256,7 +270,7 @@ def _state(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> Tas
 
 
 def _heading(task: TaskRecord, jobs: tuple[JobRecord, ...]) -> str:
-    failed = sum(job.status in _FAILED for job in jobs)
+    failed = sum(job.status in FAILURES for job in jobs)
     if refused := _unmatched(task):
         unused = "1 file was not used" if len(refused) == 1 else f"{len(refused)} files were not used"
         return f"{task.action} failed on {failed} of {len(jobs)} devices, and {unused}" if jobs else unused

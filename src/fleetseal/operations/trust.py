@@ -32,7 +32,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current, in_force
 from fleetseal.pki import chain
 from fleetseal.pki.crl import Reason
-from fleetseal.store import audit, certificates, inventory
+from fleetseal.store import alarms, audit, certificates, inventory
 from fleetseal.store.database import Transaction
 
 _LINEAGE_STATES: Final = ("issued", "installed", "superseded", "abandoned", "revoked")
@@ -224,6 +224,7 @@ async def accept(services: Services, *, actor: str, accepted: Mapping[int, str |
             if device.id in await inventory.active_tasks(tx):
                 raise Conflict(f"A task is at work on {device.label}. Wait until it has ended.")
             await inventory.change(tx, device.id, **columns)
+            await alarms.close_alarm(tx, now=now, cause="certificate-differs", object=device.label)
             await audit.record(
                 tx,
                 now=now,

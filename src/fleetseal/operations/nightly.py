@@ -1,0 +1,343 @@
+"""The nightly run: what is due is renewed, what devices serve is audited, what is old is forgotten.
+
+A run is a row; what it has decided is in it. After a crash the same function goes on from the top
+(JOB-RESUME-IS-RUN): only what was not planned yet is planned.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from fleetseal.core.config import Settings
+from fleetseal.core.errors import DeviceError, FleetsealError, InvalidInput, StoreError
+from fleetseal.core.model import Device, JobStatus, TaskAction, TaskId
+from fleetseal.core.runtime import side_by_side
+from fleetseal.operations import alarm_pass, issuing, renewal, tasks, windows
+from fleetseal.operations.audit_fleet import audit_fleet
+from fleetseal.operations.renewal import Night, Skip
+from fleetseal.operations.run_job import unforeseen
+from fleetseal.operations.services import Services
+from fleetseal.store import alarms, authorities, inventory, nights, renewals
+from fleetseal.store import tasks as task_store
+from fleetseal.store.database import Transaction
+from fleetseal.store.nights import NightId
+from fleetseal.store.renewals import Candidate
+
+if TYPE_CHECKING:  # reading commands do not load the engine
+    from fleetseal.jobs.engine import Engine
+
+KEPT = timedelta(days=90)
+"""How long ended tasks, closed alarms and old runs are kept. Certificates and the audit trail are never forgotten."""
+
+_ACTOR = "nightly run"
+_LOOK_SECONDS = 1.0
+_PRUNED_AT_ONCE = 100
+_CLOCKS_READ = 40
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NightRun:
+    """One run under way."""
+
+    services: Services
+    engine: "Engine"
+    settings: Settings
+    id: NightId
+    begun: datetime
+    deadline: datetime | None = None  # no device is begun after it; None: asked for by a command
+    clock_is_right: bool = False  # a person says so
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+
+async def carry_out(run: NightRun) -> None:
+    """Every part was done, and the run's row holds its report; a part that failed is named there and stops no other.
+
+    Raises StoreError when the outcome cannot be recorded: the run is not finished then, and goes on later.
+    """
+    for name, part in PARTS:
+        try:
+            await part(run)
+        except StoreError:
+            raise
+        except Exception as error:
+            foreseen = error if isinstance(error, FleetsealError) else await unforeseen(run.services, error)
+            run.problems.append({"part": name, "reason": foreseen.message})
+            _log.warning("The nightly run could not do its part %r: %s", name, foreseen.message)
+    async with run.services.database.transaction() as tx:
+        await nights.change(
+            tx,
+            run.id,
+            finished=run.services.clock.now(),
+            succeeded=not run.problems,
+            report=await _report(run, tx),
+        )
+        if not run.problems:
+            cause, name = alarm_pass.NIGHT_OVERDUE
+            await alarms.close_alarm(tx, now=run.services.clock.now(), cause=cause, object=name)
+    await alarm_pass.overdue(run.services)
+
+
+# ---------------------------------------------------------------- parts
+
+
+async def _audit(run: NightRun) -> None:
+    await audit_fleet(run.services, run.settings)
+
+
+async def _renew(run: NightRun) -> None:
+    for task_id in await _earlier(run):
+        await _ended(run, task_id)
+    async with run.services.database.reading() as tx:
+        record = await nights.get(tx, run.id)
+    if record.planned is None:
+        await _plan(run)
+        async with run.services.database.reading() as tx:
+            record = await nights.get(tx, run.id)
+    if record.task_id is not None:
+        await _ended(run, record.task_id)
+    await _renewal_alarms(run)
+
+
+async def _prune(run: NightRun) -> None:
+    before = run.services.clock.now() - KEPT
+    while True:
+        async with run.services.database.transaction() as tx:
+            if await task_store.prune(tx, before=before, limit=_PRUNED_AT_ONCE) < _PRUNED_AT_ONCE:
+                await alarms.prune(tx, before=before)
+                await nights.prune(tx, before=before)
+                break
+    await run.engine.prune()
+
+
+async def _alarms(run: NightRun) -> None:
+    await alarm_pass.devices(run.services)
+    await alarm_pass.authority(run.services)
+
+
+Part = Callable[[NightRun], Awaitable[None]]
+
+PARTS: tuple[tuple[str, Part], ...] = (
+    ("audit", _audit),
+    ("renewal", _renew),
+    ("pruning", _prune),
+    ("alarms", _alarms),
+)
+"""What a night does, in this order."""
+
+
+# ---------------------------------------------------------------- planning
+
+
+async def _plan(run: NightRun) -> None:
+    """One transaction: the devices of the night have a task, the others a reason."""
+    services, now = run.services, run.services.clock.now()
+    obstacle = await _obstacle(run)
+    async with services.database.transaction() as tx:
+        await decide(run.services, run.settings, tx, run.id, now=now, obstacle=obstacle)
+    wanted = {}
+    if obstacle is not None and obstacle.clock:
+        wanted["clock-jumped", "this computer"] = ("critical", obstacle.reason)
+        run.problems.append({"part": "renewal", "reason": obstacle.reason})
+    await alarm_pass.settle(services, ("clock-jumped",), wanted)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why nothing at all is renewed tonight."""
+
+    reason: str
+    locked: bool = False
+    clock: bool = False
+
+
+async def decide(
+    services: Services,
+    settings: Settings,
+    tx: Transaction,
+    night_id: NightId,
+    *,
+    now: datetime,
+    obstacle: Obstacle | None,
+) -> TaskId | None:
+    """The run's row says what is renewed, by which task, and what is not, and why. The task, if there is one."""
+    candidates = await renewals.due(tx, now)
+    tonight = await _tonight(services, settings, tx, candidates, now)
+    skips = [
+        Skip(one, obstacle.reason, waits=True) if obstacle is not None else renewal.decide(one, tonight)
+        for one in candidates
+    ]
+    chosen = [one for one, skip in zip(candidates, skips, strict=True) if skip is None]
+    task_id = None
+    if chosen:
+        task_id = await tasks.record(
+            services,
+            tx,
+            actor=_ACTOR,
+            action=TaskAction.RENEW_CERTIFICATE,
+            wish={"unattended": True},
+            devices=[(one, False) for one in chosen],
+            asked=len(chosen),
+        )
+    await nights.change(
+        tx,
+        night_id,
+        planned=now,
+        task_id=task_id,
+        waited=bool(candidates) and obstacle is not None and obstacle.locked,
+        skipped=[_skipped(skip) for skip in skips if skip is not None],
+    )
+    return task_id
+
+
+async def _tonight(
+    services: Services, settings: Settings, tx: Transaction, candidates: list[Candidate], now: datetime
+) -> Night:
+    def night_of(moment: datetime) -> Any:
+        return windows.night_of(moment, settings.renewal_window, services.zone)
+
+    failures = await renewals.failures(tx, now)
+    began = windows.latest(now, settings.renewal_window, services.zone).begins
+    times = {failure.at for found in failures.values() for failure in found}
+    return Night(
+        date=night_of(now),
+        issued=await renewals.issued_since(tx, began),
+        failures=failures,
+        night_of={at: night_of(at) for at in times},
+        harmed={one.cohort for one in candidates if any(failure.harmed for failure in failures.get(one.id, ()))},
+    )
+
+
+async def _obstacle(run: NightRun) -> Obstacle | None:
+    now = run.services.clock.now()
+    if not run.settings.renewal_automatic:
+        return Obstacle("renewal.automatic is off.")
+    async with run.services.database.reading() as tx:
+        due, fleet = await renewals.due_by_date(tx, now), await renewals.fleet_size(tx)
+        signing = await authorities.find_signing(tx)
+    if signing is None:
+        return Obstacle("There is no CA here that could sign.")
+    if not run.services.vault.is_open(issuing.key_file(signing)):
+        return Obstacle("Waits: the CA key is locked.", locked=True)
+    if now < (signing.last_signed or signing.created):
+        reason = f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, and the CA has signed later than that."
+        return Obstacle(f"{reason} Nothing is renewed until the clock is right.", clock=True)
+    if run.clock_is_right or not renewal.needs_clocks(due, fleet):
+        return None
+    if renewal.clocks_agree(await _clocks(run)):
+        return None
+    reason = (
+        f"By the clock of this computer ({now:%Y-%m-%d %H:%M} UTC) {due} of {fleet} certificates are due "
+        "at once, and the clocks of the devices do not confirm it. Nothing is renewed until a person does: set the "
+        'clock right, or run "fleetseal nightly --clock-is-right".'
+    )
+    return Obstacle(reason, clock=True)
+
+
+async def _clocks(run: NightRun) -> list[timedelta]:
+    """The clocks of some devices all over the fleet minus ours, as they tell without a login."""
+    async with run.services.database.reading() as tx:
+        fleet = await renewals.fleet(tx)
+        some = [await inventory.get(tx, one) for one in fleet[:: max(1, len(fleet) // _CLOCKS_READ)]]
+    connector = run.services.connect(run.settings)
+
+    async def read(device: Device) -> timedelta | None:
+        try:
+            told = (await connector.look(device.endpoint)).date
+        except (DeviceError, InvalidInput):
+            return None
+        return None if told is None else told - run.services.clock.now()
+
+    found = await side_by_side([read(one) for one in some], at_once=run.settings.jobs_concurrency)
+    return [offset for offset in found if offset is not None]
+
+
+def _skipped(skip: Skip) -> dict[str, Any]:
+    return {
+        "mac": skip.candidate.mac,
+        "address": skip.candidate.address,
+        "reason": skip.reason,
+        "needs_person": skip.needs_person,
+        "waits": skip.waits,
+    }
+
+
+# ---------------------------------------------------------------- waiting, and the outcome
+
+
+async def _earlier(run: NightRun) -> list[TaskId]:
+    """Renewals of a run that was interrupted."""
+    async with run.services.database.reading() as tx:
+        unfinished = await task_store.unfinished_tasks(tx)
+    return [task.id for task in unfinished if task.action is TaskAction.RENEW_CERTIFICATE]
+
+
+async def _ended(run: NightRun, task_id: TaskId) -> None:
+    """The task has ended; at the deadline devices that were not begun are left for the next night."""
+    services, deadline = run.services, run.deadline
+    await run.engine.submit(task_id)
+    while True:
+        async with services.database.reading() as tx:
+            if (await task_store.get_task(tx, task_id)).finished is not None:
+                return
+        now = services.clock.now()
+        if deadline is not None and now >= deadline:
+            deadline = None
+            async with services.database.transaction() as tx:
+                await task_store.skip_unbegun(tx, task_id, description=_OUT_OF_TIME, now=now)
+            await run.engine.submit(task_id)
+        await services.clock.sleep(_LOOK_SECONDS)
+
+
+_OUT_OF_TIME = "The window ended before its turn: it is renewed the next night."
+
+
+_NOT_OURS_TO_RENEW = ("foreign-certificate", "https-off")
+
+
+def _is_stuck(one: renewals.Ended) -> bool:
+    """It will expire unless somebody acts, or a later try succeeds."""
+    skipped = one.status is JobStatus.SKIPPED and one.error_code not in (None, *_NOT_OURS_TO_RENEW)
+    return skipped or one.status in tasks.FAILURES
+
+
+async def _renewal_alarms(run: NightRun) -> None:
+    """One alarm for each device whose renewal failed or needs a person; those that only wait keep theirs."""
+    async with run.services.database.reading() as tx:
+        record = await nights.get(tx, run.id)
+        ended = {one.device_id: one for one in await renewals.outcomes(tx, run.begun)}.values()
+    reasons = {one.mac or one.address: one.description for one in ended if _is_stuck(one)}
+    reasons |= {one["mac"] or one["address"]: one["reason"] for one in record.skipped if one["needs_person"]}
+    waiting = {one["mac"] or one["address"] for one in record.skipped if one["waits"]}
+    waiting |= {one.mac or one.address for one in ended if one.description == _OUT_OF_TIME}
+    wanted = {
+        (alarm_pass.RENEWAL_FAILED, label): ("warning", f"Its certificate could not be renewed: {reason}")
+        for label, reason in reasons.items()
+    }
+    await alarm_pass.settle(run.services, (alarm_pass.RENEWAL_FAILED,), wanted, besides=waiting - reasons.keys())
+
+
+async def _report(run: NightRun, tx: Transaction) -> dict[str, Any]:
+    """As the contract's `nightly --json`, without the number of alarms."""
+    record = await nights.get(tx, run.id)
+    ended = {one.device_id: one for one in await renewals.outcomes(tx, run.begun)}.values()
+
+    def shown(one: renewals.Ended) -> dict[str, Any]:
+        return {"mac": one.mac, "address": one.address, "description": one.description}
+
+    skipped = list(record.skipped)
+    skipped += [
+        {"mac": one.mac, "address": one.address, "reason": one.description, "needs_person": _is_stuck(one)}
+        for one in ended
+        if one.status not in (*tasks.FAILURES, JobStatus.FINISHED)
+    ]
+    return {
+        "renewed": [shown(one) for one in ended if one.status is JobStatus.FINISHED],
+        "failed": [shown(one) for one in ended if one.status in tasks.FAILURES],
+        "skipped": skipped,
+        "problems": run.problems,
+        "waited": record.waited,
+    }
