@@ -108,12 +108,14 @@ class Application:
     """What the API works with, while this process owns the data directory."""
 
     def __init__(self, services: "Services", group: asyncio.TaskGroup, *, serving: bool) -> None:
+        from fleetseal.operations.nights import Nights
         from fleetseal.web.api import build
         from fleetseal.web.listener import Listener
 
         self.services = services
         self.serving = serving
         self.actor = _user()
+        self.nights = Nights(services, self.engine, self.spawn)
         self.api = build(self)
         self.listener = Listener(self.api, services.data, services.rng)
         self.public: PublicListener | None = None
@@ -227,6 +229,7 @@ async def open_application(
                         await application.publish()
                         await application.engine()
                         application.spawn(poll(services))
+                        application.spawn(application.nights.keep())
                     else:
                         application.spawn(_open_later(application, clock))
                     yield application

@@ -9,6 +9,7 @@ import pytest
 
 from fleetseal.app import open_application
 from fleetseal.core.errors import InUse
+from fleetseal.core.runtime import SystemClock
 
 
 @pytest.fixture
@@ -86,6 +87,28 @@ async def test_nothing_to_do_is_said(api: httpx.AsyncClient) -> None:
     assert (await api.get("/server")).json()["working"] is False, "resuming nothing starts no engine"
     assert (await api.get("/tasks/1")).status_code == 404
     assert (await api.post("/alarms/1/acknowledge")).status_code == 404
+
+
+async def test_a_night_without_devices_does_nothing_and_says_so(api: httpx.AsyncClient) -> None:
+    status = (await api.get("/nightly")).json()
+    assert (status["automatic"], status["renews"], status["last"], status["waits"]) == (True, False, None, None)
+    assert (await api.get("/nightly/1")).status_code == 404
+    assert (await api.post("/nightly", json={"passphrase": "a", "no": 1})).status_code == 422
+    begun = await api.post("/nightly", json={})
+    assert begun.status_code == 202
+    clock = SystemClock()
+    deadline = clock.monotonic() + 60
+    while (night := (await api.get(f"/nightly/{begun.json()['id']}")).json())["finished"] is None:
+        assert clock.monotonic() < deadline
+        await clock.sleep(0.1)
+    assert night["state"] == "succeeded"
+    nothing: list[object] = []
+    assert night["report"] == {
+        **dict.fromkeys(("renewed", "failed", "skipped", "problems"), nothing),
+        "alarms": 0,
+        "waited": False,
+    }
+    assert (await api.get("/nightly")).json()["renews"] is True, "a command that runs each day renews as well"
 
 
 async def test_a_data_directory_has_one_owner(tmp_path: Path) -> None:

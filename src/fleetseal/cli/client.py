@@ -80,12 +80,14 @@ async def connected(data: Path) -> AsyncIterator[Client]:
 
 
 async def tell_suspended(client: Client) -> None:
-    """Says on standard error which tasks wait for somebody to continue them."""
+    """Says on standard error what waits for somebody: tasks that nobody works on, and renewal without a key."""
     tasks = await client.get("tasks", "suspended")
     if tasks:
         number = "1 task is" if len(tasks) == 1 else f"{len(tasks)} tasks are"
         done, total = (sum(task[member] for task in tasks) for member in ("done", "total"))
         output.tell(f"{number} suspended: {done} of {total} devices done. Continue: fleetseal task resume")
+    if waits := (await client.get("nightly"))["waits"]:
+        output.tell(waits)
 
 
 def _transport(reach: Reach) -> httpx.AsyncBaseTransport:

@@ -37,10 +37,10 @@ async def task(common: Common, begin: Start) -> int:
         try:
             async with connected(common.directory) as client:
                 begun = begun or await begin(client)
-                ended = await _watch(client, int(begun["id"]))
+                ended = await watch(client, int(begun["id"]))
                 if ended:
                     return await show(client, int(begun["id"]), common)
-                return await _left(client, int(begun["id"]))
+                return await left(client, int(begun["id"]))
         except OwnerLeft:
             if begun is None:
                 raise
@@ -50,8 +50,8 @@ async def several(client: Client, unfinished: list[int], common: Common) -> int:
     """Waits for the end of tasks that are at work here; shows each; the exit code of the worst."""
     codes, results = [], []
     for task_id in unfinished:
-        if not await _watch(client, task_id):
-            return await _left(client, task_id)
+        if not await watch(client, task_id):
+            return await left(client, task_id)
         results.append(await client.get("tasks", task_id))
         codes.append(_code(results[-1]))
         if not common.json:
@@ -94,7 +94,7 @@ def _code(result: Task) -> int:
     return FAILED if failed else DONE
 
 
-async def _watch(client: Client, task_id: int) -> bool:
+async def watch(client: Client, task_id: int) -> bool:
     """True when the task has ended; False when a person wants to leave."""
     clock = SystemClock()
     with Progress() as progress, _interrupts(progress) as asked:
@@ -114,7 +114,8 @@ async def _watch(client: Client, task_id: int) -> bool:
             await clock.sleep(_LOOK_SECONDS)
 
 
-async def _left(client: Client, task_id: int) -> int:
+async def left(client: Client, task_id: int) -> int:
+    """Says who goes on with a task that this command leaves; the exit code."""
     if client.application is None:
         output.tell(f"The server goes on with task {task_id}: fleetseal task show {task_id}")
         return INTERRUPTED
@@ -144,7 +145,7 @@ def _interrupts(progress: Progress) -> Iterator[list[int]]:
 
 
 async def _renewal(client: Client, result: Task) -> str | None:
-    """Until when the certificates are valid: nothing here renews them by itself yet, a running server neither."""
+    """Until when the certificates are valid, and who renews them."""
     macs = {one["mac"] for one in result["devices"] if one["status"] in ("Finished", "Unchanged")}
     ends = [
         one["certificate"]["not_after"]
@@ -153,11 +154,15 @@ async def _renewal(client: Client, result: Task) -> str | None:
     ]
     if not ends:
         return None
-    if (await client.get("server"))["serving"]:
-        return f'Valid until {min(ends)[:10]}. Nothing renews them yet: run "fleetseal https enable --all" before then.'
+    valid, night = f"Valid until {min(ends)[:10]}.", await client.get("nightly")
+    if night["waits"]:
+        return f"{valid} {night['waits']}"
+    if night["renews"]:
+        return f"{valid} They are renewed by themselves before that."
+    if not night["automatic"]:
+        return f"{valid} Nothing renews them: renewal.automatic is off."
     return (
-        f'Valid until {min(ends)[:10]}. Nothing renews them unless "fleetseal serve", or "fleetseal nightly" once a '
-        "day, runs on this data."
+        f'{valid} Nothing renews them unless "fleetseal serve", or "fleetseal nightly" once a day, runs on this data.'
     )
 
 

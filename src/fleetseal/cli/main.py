@@ -20,6 +20,7 @@ _NOUNS = {
 }
 _VERBS = {
     "discover": ("discover", "Find devices on the network, and take them into the inventory."),
+    "nightly": ("nightly", "The nightly run, now: renew what is due, audit what devices serve, tidy up."),
     "crl": ("crl", "Make the CRLs of all CAs anew whose keys are open, and list them."),
     "serve": ("serve", "Work for this data directory until stopped: the API on a local socket, and the jobs."),
     "demo": ("demo", "Secure a virtual site before your eyes, and let openssl verify it."),

@@ -13,6 +13,7 @@ from fleetseal.web import (
     crls,
     devices,
     discovery,
+    nightly,
     problems,
     settings,
     tasks,
@@ -40,7 +41,7 @@ def build(backend: Backend) -> FastAPI:
     api.state.backend = backend
     api.state.discovery = Discovery(backend.services)
     problems.install(api, backend.services.rng)
-    nouns = (authorities, certificates, crls, devices, credentials, discovery, tasks, alarms, settings)
+    nouns = (authorities, certificates, crls, devices, credentials, discovery, tasks, nightly, alarms, settings)
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")
     return api

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
+from fleetseal.operations.nights import Nights
 from fleetseal.operations.services import Services
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class Backend(Protocol):
     @property
     def working(self) -> bool:
         """An engine runs: unfinished tasks go on."""
+
+    @property
+    def nights(self) -> Nights:
+        """The nightly run."""
 
     async def engine(self) -> "Engine":
         """The engine, started if need be; from then on unfinished tasks go on."""

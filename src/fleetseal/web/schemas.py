@@ -251,6 +251,12 @@ class Continuation(Body):
     passphrase: SecretStr | None = None
 
 
+class NightlyRequest(Continuation):
+    """`clock_is_right`: a person says so, where so many certificates are due that it is in doubt."""
+
+    clock_is_right: bool = False
+
+
 def secret(value: SecretStr | None) -> Secret | None:
     return None if value is None else Secret(value.get_secret_value())
 

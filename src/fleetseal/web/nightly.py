@@ -1,0 +1,31 @@
+"""The nightly run."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from fleetseal.operations import nights, signing
+from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import NightlyRequest, secret
+
+router = APIRouter(prefix="/nightly", tags=["nightly run"])
+
+Row = dict[str, Any]
+
+
+@router.get("", summary="Whether certificates are renewed by themselves, when, and what renewal waits for")
+async def nightly_status(backend: Asked) -> Row:
+    return await nights.status(backend.services, serving=backend.serving)
+
+
+@router.post("", status_code=202, summary="The nightly run, now, whatever the window; or the one that is at work")
+async def start_nightly(backend: Asked, body: NightlyRequest) -> Row:
+    services, actor = backend.services, backend.actor
+    opened = await signing.prepare(services, actor=actor, passphrase=secret(body.passphrase), required=False)
+    night_id = await backend.nights.start(actor=actor, opened=opened, clock_is_right=body.clock_is_right)
+    return await nights.show(services, night_id)
+
+
+@router.get("/{night_id}", summary="One nightly run, with its report once it has ended")
+async def show_nightly(backend: Asked, night_id: int) -> Row:
+    return await nights.show(backend.services, night_id)
