@@ -9,13 +9,14 @@ BIN    := $(VENV)/bin
 # each, the slow ones first (tests/conftest.py), so that all end together.
 PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 
-.PHONY: help demo test fuzz check format bench lock clean
+.PHONY: help demo test fuzz check format torture bench lock clean
 
 help:
 	@echo "make demo    a virtual site, a CA, HTTPS on every camera, verified by openssl"
 	@echo "make test    all tests"
 	@echo "make fuzz    a million mutated answers, from a seed of its own: SEED=N repeats one"
 	@echo "make check   format, lint, types, architecture"
+	@echo "make torture 90 nights with 500 virtual devices that fail, and a manager that dies (hours)"
 	@echo "make bench   ratios of speed, as JSON lines"
 	@echo "make lock    write requirements.lock and requirements-dev.lock anew (needs uv)"
 
@@ -48,6 +49,9 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.torture
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

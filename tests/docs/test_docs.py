@@ -13,6 +13,7 @@ import pytest
 from docs import generate
 from fleetseal.cli.main import build
 from fleetseal.core import config
+from fleetseal.operations import nightly
 from fleetseal.operations.changes import Verdict
 from fleetseal.operations.run_job import Unforeseen
 from fleetseal.sim.profiles import PROFILES
@@ -113,6 +114,11 @@ def test_the_procedure_has_the_steps_of_the_source(page: str) -> None:
     text = PROCEDURE.with_name(page).read_text()
     on_page = set(re.findall(r"^\s*(?:\d+\.|-) \*\*([a-z…-]+)\*\* \(", text, re.MULTILINE))
     assert on_page == in_source
+
+
+def test_the_page_of_the_night_has_its_parts() -> None:
+    text = PROCEDURE.with_name("renewal.md").read_text()
+    assert re.findall(r"^\d\. \*\*([a-z]+)\*\* — ", text, re.MULTILINE) == [name for name, _ in nightly.PARTS]
 
 
 def test_the_page_on_changed_devices_has_every_verdict() -> None:
