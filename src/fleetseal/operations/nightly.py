@@ -14,7 +14,7 @@ from fleetseal.core.config import Settings
 from fleetseal.core.errors import DeviceError, FleetsealError, InvalidInput, StoreError
 from fleetseal.core.model import Device, JobStatus, TaskAction, TaskId
 from fleetseal.core.runtime import side_by_side
-from fleetseal.operations import alarm_pass, issuing, renewal, tasks, windows
+from fleetseal.operations import alarm_pass, issuing, renewal, revocation, shared_keys, tasks, windows
 from fleetseal.operations.audit_fleet import audit_fleet
 from fleetseal.operations.renewal import Night, Skip
 from fleetseal.operations.run_job import unforeseen
@@ -102,6 +102,16 @@ async def _renew(run: NightRun) -> None:
     await _renewal_alarms(run)
 
 
+async def _revocation(run: NightRun) -> None:
+    """Nothing is signed while the clock is in doubt: once it is right again, the CA would have signed in the future."""
+    if await _clock_in_doubt(run) is None:
+        await revocation.renew_crls(run.services, actor=_ACTOR)
+
+
+async def _keys(run: NightRun) -> None:
+    await shared_keys.check_keys(run.services)
+
+
 async def _prune(run: NightRun) -> None:
     before = run.services.clock.now() - KEPT
     while True:
@@ -123,6 +133,8 @@ Part = Callable[[NightRun], Awaitable[None]]
 PARTS: tuple[tuple[str, Part], ...] = (
     ("audit", _audit),
     ("renewal", _renew),
+    ("revocation", _revocation),
+    ("keys", _keys),
     ("pruning", _prune),
     ("alarms", _alarms),
 )
@@ -212,29 +224,34 @@ async def _tonight(
 
 
 async def _obstacle(run: NightRun) -> Obstacle | None:
-    now = run.services.clock.now()
     if not run.settings.renewal_automatic:
         return Obstacle("renewal.automatic is off.")
     async with run.services.database.reading() as tx:
-        due, fleet = await renewals.due_by_date(tx, now), await renewals.fleet_size(tx)
         signing = await authorities.find_signing(tx)
     if signing is None:
         return Obstacle("There is no CA here that could sign.")
     if not run.services.vault.is_open(issuing.key_file(signing)):
         return Obstacle("Waits: the CA key is locked.", locked=True)
-    if now < (signing.last_signed or signing.created):
+    doubt = await _clock_in_doubt(run)
+    return None if doubt is None else Obstacle(doubt, clock=True)
+
+
+async def _clock_in_doubt(run: NightRun) -> str | None:
+    """Why nothing may be signed by the clock of this computer (REN-CLOCK-SANE), for people."""
+    now = run.services.clock.now()
+    async with run.services.database.reading() as tx:
+        due, fleet = await renewals.due_by_date(tx, now), await renewals.fleet_size(tx)
+        signing = await authorities.find_signing(tx)
+    if signing is not None and now < (signing.last_signed or signing.created):
         reason = f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, and the CA has signed later than that."
-        return Obstacle(f"{reason} Nothing is renewed until the clock is right.", clock=True)
-    if run.clock_is_right or not renewal.needs_clocks(due, fleet):
+        return f"{reason} Nothing is renewed until the clock is right."
+    if run.clock_is_right or not renewal.needs_clocks(due, fleet) or renewal.clocks_agree(await _clocks(run)):
         return None
-    if renewal.clocks_agree(await _clocks(run)):
-        return None
-    reason = (
+    return (
         f"By the clock of this computer ({now:%Y-%m-%d %H:%M} UTC) {due} of {fleet} certificates are due "
         "at once, and the clocks of the devices do not confirm it. Nothing is renewed until a person does: set the "
         'clock right, or run "fleetseal nightly --clock-is-right".'
     )
-    return Obstacle(reason, clock=True)
 
 
 async def _clocks(run: NightRun) -> list[timedelta]:
