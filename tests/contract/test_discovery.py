@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import Serial, Sighting
+from fleetseal.core.model import Serial
 from fleetseal.core.runtime import SystemClock, SystemRng
 from fleetseal.devices.discovery import automatic, datagrams, interfaces
 from fleetseal.devices.discovery.announced import Announced
 from fleetseal.devices.discovery.datagrams import Question
+from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.operations.discover import Discovery, Search
 from fleetseal.sim.announce import Announcer
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice

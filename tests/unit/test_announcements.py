@@ -4,9 +4,10 @@ import struct
 
 import pytest
 
-from fleetseal.core.model import Serial, Sighting
+from fleetseal.core.model import Serial
 from fleetseal.devices.discovery import mdns, ssdp, wsdiscovery
 from fleetseal.devices.discovery.announced import Announced, sightings
+from fleetseal.devices.discovery.sighting import Sighting
 from tests.support import FakeRng
 
 SERIAL = Serial("ACCC8E000001")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from fleetseal.core.errors import Conflict, IdentityMismatch
 from fleetseal.core.model import Login, Selection
-from fleetseal.operations import clocks, contact, inventory, setting_up, trust
+from fleetseal.operations import clocks, contact, inventory, setting_up, trust, trusting
 from fleetseal.sim.fleet import SimulatedDevice
 from tests.devices import SiteAuthority
 from tests.site import PASSWORD, USERNAME, Site, site
@@ -53,9 +53,9 @@ async def shown(here: Site, reference: str) -> dict[str, Any]:
 
 async def decide(here: Site, device: SimulatedDevice) -> dict[str, Any]:
     """A person accepts what the device shows: its certificate, or, where it shows none, plain HTTP."""
-    (seen,) = await trust.preview(here.services, Selection(refs=(str(await row_id(here, device)),)))
+    (seen,) = await trusting.preview(here.services, Selection(refs=(str(await row_id(here, device)),)))
     sha256 = None if seen["shows"] is None else seen["shows"]["sha256"]
-    await trust.accept(here.services, actor="test", accepted={seen["id"]: sha256})
+    await trusting.accept(here.services, actor="test", accepted={seen["id"]: sha256})
     return seen
 
 
@@ -320,7 +320,7 @@ async def test_a_reset_device_that_its_maker_vouches_for_is_set_up_again(here: S
 async def test_a_pinned_device_that_its_maker_vouches_for_now(here: Site) -> None:
     device = await added(here, "12.11-self-signed")
     fingerprint = hashlib.sha256(device.served or b"").hexdigest()
-    await trust.accept(here.services, actor="test", accepted={await here.id_of(device): fingerprint})
+    await trusting.accept(here.services, actor="test", accepted={await here.id_of(device): fingerprint})
     await here.fleet.exchange(device, profile="12.11")  # the same unit, bound to its factory certificate
     row = await shown(here, device.serial)
     assert changed(row) == ("OK", "factory reset", False)
@@ -366,5 +366,5 @@ async def test_by_plain_http_only_a_person_believes_it_again(here: Site) -> None
     sent = device.credential_bytes
     assert (await shown(here, device.serial))["status"] == CHANGED
     assert device.credential_bytes == sent
-    await trust.accept(here.services, actor="test", accepted={await here.id_of(device): None})
+    await trusting.accept(here.services, actor="test", accepted={await here.id_of(device): None})
     assert (await shown(here, device.serial))["status"] == "OK"

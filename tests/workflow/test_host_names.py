@@ -12,7 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleetseal.core.errors import Conflict, InvalidInput
-from fleetseal.core.model import Anchored, Login, Selection, Serial, Sighting, TrustLevel
+from fleetseal.core.model import Anchored, Login, Selection, Serial, TrustLevel
+from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.operations import authorities, discover, inventory
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.discover import Wanted

@@ -23,7 +23,7 @@ from fleetseal.core.model import Alias, TaskId, TrustLevel
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import authorities, certificates, tasks
 from fleetseal.operations.contact import refresh_device
-from fleetseal.operations.trust import accept as accept_shown
+from fleetseal.operations.trusting import accept as accept_shown
 from fleetseal.pki.bundles import File
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import bundles

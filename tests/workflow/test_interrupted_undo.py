@@ -16,7 +16,7 @@ from fleetseal.core.model import JobId, Selection
 from fleetseal.devices.driver import Connection, Connector
 from fleetseal.jobs.engine import Engine
 from fleetseal.jobs.run import Run, Undo
-from fleetseal.operations import alarms, clocks, preview, trust
+from fleetseal.operations import alarms, clocks, preview, trusting
 from fleetseal.operations.contact import refresh_device
 from fleetseal.store import alarms as open_alarms
 from fleetseal.store import inventory as rows
@@ -86,7 +86,7 @@ async def test_a_login_refused_in_the_middle_is_sent_once(tmp_path: Path, profil
 
 async def shown(here: Site) -> dict[int, str | None]:
     """What a person accepts who has looked at what the devices show."""
-    found = await trust.preview(here.services, Selection(everything=True))
+    found = await trusting.preview(here.services, Selection(everything=True))
     return {row["id"]: row["shows"]["sha256"] for row in found}
 
 
@@ -221,7 +221,7 @@ async def test_a_job_number_used_again_touches_no_entry_of_the_first(tmp_path: P
         services = await make_services(tmp_path / "old", here.fleet)
         try:
             restored = Site(services, here.fleet, cast("Engine", Direct(services)))
-            await trust.accept(services, actor="test", accepted=await shown(restored))
+            await trusting.accept(services, actor="test", accepted=await shown(restored))
             seen: list[bytes | None] = []
             watch = watched(restored, when("install:recorded", lambda: seen.append(camera.served)))
             outcome = (await watch.enable(camera))[0]
@@ -231,7 +231,7 @@ async def test_a_job_number_used_again_touches_no_entry_of_the_first(tmp_path: P
             camera.device.remove(cast(str, bound))  # forgotten by the restored records: no longer theirs to remove
         finally:
             await services.database.close()
-        await trust.accept(here.services, actor="test", accepted=await shown(here))
+        await trusting.accept(here.services, actor="test", accepted=await shown(here))
 
 
 async def test_disabling_closes_the_alarm_of_what_could_not_be_put_back(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from fleetseal.core.errors import Conflict, IdentityMismatch, InvalidInput, NotFound
 from fleetseal.core.model import Anchored, Device, Login, Selection, TrustLevel
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import clocks, contact, inventory, trust
+from fleetseal.operations import clocks, contact, inventory, trust, trusting
 from fleetseal.operations.inventory import Changes
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import audit
@@ -259,14 +259,14 @@ async def test_basic_only_is_not_served_before_a_person_accepts_the_certificate(
     await here.add(device)
     assert await status(here, device) == ["Certificate not trusted"]
     assert device.credential_bytes == 0
-    (shown,) = await trust.preview(here.services, Selection(refs=(device.serial,)))
+    (shown,) = await trusting.preview(here.services, Selection(refs=(device.serial,)))
     assert shown["shows"]["sha256"] == hashlib.sha256(device.served or b"").hexdigest()
     assert shown["shows"]["serial"] == device.serial
     assert device.credential_bytes == 0
     with pytest.raises(Conflict, match="another certificate"):
-        await trust.accept(here.services, actor="test", accepted={shown["id"]: "00" * 32})
+        await trusting.accept(here.services, actor="test", accepted={shown["id"]: "00" * 32})
     assert (await here.device(device)).trust_level is TrustLevel.NONE
-    await trust.accept(here.services, actor="test", accepted={shown["id"]: shown["shows"]["sha256"]})
+    await trusting.accept(here.services, actor="test", accepted={shown["id"]: shown["shows"]["sha256"]})
     row = await refresh(here, device)
     assert (row.trust_level, await status(here, device)) == (TrustLevel.PINNED, ["OK"])
     assert await actions(here) == ["device add", "device trust"]
@@ -302,7 +302,7 @@ async def test_devices_that_are_not_verified_are_counted(here: Site) -> None:
     await here.set("security.ignore-certificate-validation", "false")
     assert await counted() == (1, 2)
     served = hashlib.sha256((await here.device(kept)).served_der or b"").hexdigest()
-    await trust.accept(here.services, actor="test", accepted={await here.id_of(kept): served})
+    await trusting.accept(here.services, actor="test", accepted={await here.id_of(kept): served})
     assert await counted() == (0, 2)
 
 
@@ -319,7 +319,7 @@ async def test_what_was_kept_from_first_contact_stops_counting_when_validation_i
     await refresh(here, device)
     assert device.credential_bytes == sent
     accepted = None if profile == "6.50" else hashlib.sha256(device.served or b"").hexdigest()
-    await trust.accept(here.services, actor="test", accepted={await here.id_of(device): accepted})
+    await trusting.accept(here.services, actor="test", accepted={await here.id_of(device): accepted})
     await refresh(here, device)
     assert await status(here, device) == ["OK"]
     assert device.credential_bytes > sent
@@ -337,7 +337,7 @@ async def test_another_certificate_than_the_kept_one_is_a_changed_identity_until
             await trust.peer_trust(here.services, tx, await rows.find(tx, device.serial))
     assert device.credential_bytes == 0
     fingerprint = hashlib.sha256(device.served or b"").hexdigest()
-    await trust.accept(here.services, actor="test", accepted={await here.id_of(device): fingerprint})
+    await trusting.accept(here.services, actor="test", accepted={await here.id_of(device): fingerprint})
     await refresh(here, device)
     assert await status(here, device) == ["OK"]
 
@@ -374,7 +374,7 @@ async def test_plain_http_at_a_persons_word_holds_without_ignoring_validation(he
     await here.set("security.ignore-certificate-validation", "false")
     device = await here.fleet.add("12.11-self-signed")
     await here.add(device)
-    await trust.accept(here.services, actor="test", accepted={await here.id_of(device): None})
+    await trusting.accept(here.services, actor="test", accepted={await here.id_of(device): None})
     row = await refresh(here, device)
     assert (row.trust_level, row.plain_accepted) == (TrustLevel.PLAINTEXT, True)
     assert await status(here, device) == ["OK"]
@@ -384,7 +384,7 @@ async def test_plain_http_cannot_be_accepted_where_it_does_not_answer(here: Site
     device = await here.fleet.add(DeviceSpec("12.11", faults={"http_closed": True}))
     await here.add(device)
     with pytest.raises(Conflict, match="does not answer plain HTTP"):
-        await trust.accept(here.services, actor="test", accepted={await here.id_of(device): None})
+        await trusting.accept(here.services, actor="test", accepted={await here.id_of(device): None})
     assert (await here.device(device)).trust_level is TrustLevel.FACTORY
 
 

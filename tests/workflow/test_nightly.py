@@ -14,7 +14,16 @@ from fleetseal.core.model import EnableWish, JobStatus, Login, Selection, TaskAc
 from fleetseal.core.runtime import SystemClock
 from fleetseal.core.secrets import Secret
 from fleetseal.jobs.engine import Engine
-from fleetseal.operations import alarm_pass, audit_fleet, authorities, inventory, nightly, nights, observe, trust
+from fleetseal.operations import (
+    alarm_pass,
+    audit_fleet,
+    authorities,
+    inventory,
+    nightly,
+    nights,
+    observe,
+    trusting,
+)
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.inventory import Changes
 from fleetseal.operations.plan import Skipped
@@ -188,8 +197,8 @@ async def test_what_a_person_accepts_is_no_alarm(tmp_path: Path) -> None:
         await camera.restart()
         await evening.command()
         assert await causes(here) != {}
-        shown = await trust.preview(here.services, Selection(refs=(camera.serial,)))
-        await trust.accept(here.services, actor="test", accepted={shown[0]["id"]: shown[0]["shows"]["sha256"]})
+        shown = await trusting.preview(here.services, Selection(refs=(camera.serial,)))
+        await trusting.accept(here.services, actor="test", accepted={shown[0]["id"]: shown[0]["shows"]["sha256"]})
         assert await causes(here) == {}
         await evening.command()
         assert await causes(here) == {}

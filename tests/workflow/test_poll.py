@@ -18,7 +18,7 @@ from fleetseal.core.model import DeviceId, Endpoint, TaskAction
 from fleetseal.core.runtime import SystemClock
 from fleetseal.devices.connect import AxisConnector
 from fleetseal.devices.driver import Connector, Glance, Sight
-from fleetseal.operations import contact, glances, poll, trust
+from fleetseal.operations import contact, glances, poll, trusting
 from fleetseal.operations.services import Services
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.sim.run import DEFAULT_SITE
@@ -271,7 +271,7 @@ async def test_a_certificate_renewed_elsewhere_is_seen_and_the_device_then_left_
         await run.round()
         assert (device.connections, device.credential_bytes) == (connections, elsewhere)
     fingerprint = hashlib.sha256(device.served or b"").hexdigest()
-    await trust.accept(here.services, actor="test", accepted={await here.id_of(device): fingerprint})
+    await trusting.accept(here.services, actor="test", accepted={await here.id_of(device): fingerprint})
     async with polled(here) as run:
         await run.status(device, "OK")
 

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleetseal.core.model import Selection
-from fleetseal.operations import alarms, contact, inventory, issued, shared_keys, trust
+from fleetseal.operations import alarms, contact, inventory, issued, shared_keys, trusting
 from fleetseal.pki import keys
 from fleetseal.store import certificates
 from tests.site import Site, site
@@ -50,8 +50,8 @@ async def test_a_stolen_key_proves_nobody_until_a_person_decides(tmp_path: Path)
         device_row = await here.show(camera)
         assert device_row["status"] == "Identity changed"
         assert "revoked as compromised" in device_row["statuses"][0]["reason"]
-        (seen,) = await trust.preview(here.services, this)
-        await trust.accept(here.services, actor="test", accepted={seen["id"]: seen["shows"]["sha256"]})
+        (seen,) = await trusting.preview(here.services, this)
+        await trusting.accept(here.services, actor="test", accepted={seen["id"]: seen["shows"]["sha256"]})
         (again,) = await here.enable(camera, renew=True)
         assert again["status"] == "Finished", again
         assert (await here.show(camera))["trust"] == "verified"

@@ -11,7 +11,7 @@ import pytest
 
 from fleetseal.core.errors import NotFound
 from fleetseal.core.model import Login, Selection
-from fleetseal.operations import inventory, setting_up, trust
+from fleetseal.operations import inventory, setting_up, trusting
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import audit
 from fleetseal.store import inventory as rows
@@ -184,8 +184,8 @@ async def test_nothing_is_sent_where_first_contact_is_not_allowed(here: Site) ->
     await here.set("security.ignore-certificate-validation", "false")
     assert (await set_up(here, camera))["result"] == "failed"
     assert camera.credential_bytes == 0
-    (shown,) = await trust.preview(here.services, Selection(refs=(camera.serial,)))
-    await trust.accept(here.services, actor="test", accepted={shown["id"]: shown["shows"]["sha256"]})
+    (shown,) = await trusting.preview(here.services, Selection(refs=(camera.serial,)))
+    await trusting.accept(here.services, actor="test", accepted={shown["id"]: shown["shows"]["sha256"]})
     assert (await set_up(here, camera))["result"] == "set up"
 
 

@@ -11,13 +11,13 @@ from fleetseal.core.secrets import Secret
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.public_roots import PUBLIC_ROOTS
 from fleetseal.operations import issuing, listing, matching, tasks
-from fleetseal.operations.contact import note_refusal, ready
 from fleetseal.operations.listing import Context, Row
+from fleetseal.operations.readiness import note_refusal, ready
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust
 from fleetseal.pki import chain
 from fleetseal.pki.bundles import Bundle, File, read
-from fleetseal.store import bundles, inventory
+from fleetseal.store import bundles, certificates, inventory
 from fleetseal.store.bundles import BundleRecord
 from fleetseal.store.database import Transaction
 from fleetseal.store.tasks import JobRecord
@@ -117,7 +117,7 @@ async def install(
 
 async def _known_keys(tx: Transaction, found: Sequence[Bundle]) -> matching.Known:
     spkis = {chain.describe(bundle.leaf).spki_sha256 for bundle in found}
-    owners = {spki: await issuing.key_owner(tx, spki) for spki in spkis}
+    owners = {spki: await certificates.owner_of_key(tx, spki) for spki in spkis}
     ours = frozenset(chain.describe(der).spki_sha256 for der in await issuing.own_certificates(tx))
     return matching.Known({spki: owner for spki, owner in owners.items() if owner is not None}, ours)
 

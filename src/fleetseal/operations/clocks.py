@@ -7,9 +7,9 @@ from fleetseal.core.errors import AuthenticationFailed, DeviceError, TrustFailur
 from fleetseal.core.model import Device, Selection
 from fleetseal.devices.driver import Connection, Connector
 from fleetseal.operations import listing
-from fleetseal.operations.contact import note_refusal, usable_login
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import describe_offset
+from fleetseal.operations.readiness import note_refusal, usable_login
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.operations.states import CLOCK_TOLERANCE

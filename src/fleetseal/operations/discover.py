@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fleetseal.core.errors import Conflict, InvalidInput
-from fleetseal.core.model import Anchored, Login, Serial, Sighting, serial_of
+from fleetseal.core.model import Anchored, Login, Serial, serial_of
 from fleetseal.core.runtime import side_by_side
 from fleetseal.devices.discovery import automatic, neighbours, scan
 from fleetseal.devices.discovery.interfaces import chosen, on_link
 from fleetseal.devices.discovery.scan import Progress
+from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.operations import issuing
 from fleetseal.operations.adding import Adding, Ports, Target, check_port, dialled, failed, typed_name
 from fleetseal.operations.listing import Row

@@ -6,7 +6,7 @@ from functools import partial
 from fleetseal.core.errors import IssuanceRefused, Rejected
 from fleetseal.core.model import CertificateSource, Chain, EnableWish, JobStatus, KeyPair, KeySpec
 from fleetseal.core.text import clean, timestamp
-from fleetseal.operations import existing, issuing, observe
+from fleetseal.operations import existing, observe
 from fleetseal.operations.delivery import encrypted_trust, install_authorities, send_key_pair, temporary_alias
 from fleetseal.operations.listing import is_factory
 from fleetseal.operations.plan import Bind, Refused, Skipped, Unchanged
@@ -16,7 +16,7 @@ from fleetseal.operations.trust import is_proof
 from fleetseal.operations.work import Ended, Work, execute_undo, remove_alias, store_is_full
 from fleetseal.pki import chain
 from fleetseal.pki.bundles import require_fit
-from fleetseal.store import bundles, inventory
+from fleetseal.store import bundles, certificates, inventory
 from fleetseal.store.bundles import BundleRecord
 from fleetseal.store.database import Transaction
 
@@ -78,7 +78,7 @@ async def _place(work: Work, plan: Bind) -> Target:
     async def act() -> None:
         async with work.run.transaction() as tx:
             spki = chain.describe(plan.leaf).spki_sha256
-            if not await issuing.claim_key(tx, spki, work.device, now=work.services.clock.now()):
+            if not await certificates.claim_key(tx, spki, work.device.id, now=work.services.clock.now()):
                 raise IssuanceRefused(
                     "The key of the certificate is known from another device. It was not sent.", rule="ISS-KEY-PROVED"
                 )

@@ -177,19 +177,6 @@ async def supersede(tx: Transaction, device_id: DeviceId) -> None:
         await certificates.change(tx, previous.id, state="superseded")
 
 
-async def claim_key(tx: Transaction, spki_sha256: str, device: Device, *, now: datetime) -> bool:
-    """A key belongs to one device for ever (ISS-KEY-PROVED): from now on to this one. False: to another already."""
-    owner = await certificates.owner_of_key(tx, spki_sha256)
-    if owner is None:
-        await certificates.remember_key(tx, spki_sha256, device.id, now=now)
-    return owner in (None, device.id)
-
-
-async def key_owner(tx: Transaction, spki_sha256: str) -> DeviceId | None:
-    """The device on which this key was first seen."""
-    return await certificates.owner_of_key(tx, spki_sha256)
-
-
 # ---------------------------------------------------------------- reading
 
 
@@ -394,7 +381,7 @@ def _renew_at(content: LeafContent, device: Device, settings: Settings) -> datet
 
 async def _claim_key(tx: Transaction, spki_sha256: str, device: Device, signer: Signer, *, now: datetime) -> None:
     ours = any(chain.describe(der).spki_sha256 == spki_sha256 for der in (signer.der, *signer.above))
-    if ours or not await claim_key(tx, spki_sha256, device, now=now):
+    if ours or not await certificates.claim_key(tx, spki_sha256, device.id, now=now):
         raise IssuanceRefused(
             "The key of this device was seen on another device before: it is a copy, or the generator is broken. "
             "Nothing was signed.",

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import DeviceError, InvalidInput
-from fleetseal.core.model import Anchored, DeviceId, Endpoint, Serial, Sighting, TrustLevel, mac_of
+from fleetseal.core.model import Anchored, DeviceId, Endpoint, Serial, TrustLevel, mac_of
 from fleetseal.core.text import clean
+from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.devices.driver import NOT_AXIS, Connector, Sight, TwoDevices
 from fleetseal.operations.adding import known_message
 from fleetseal.operations.contact import names_itself

@@ -8,9 +8,9 @@ from fleetseal.core.model import Device, EnableWish, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.text import clean
 from fleetseal.operations import listing, observe
-from fleetseal.operations.contact import note_refusal, ready
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Bind, Go, Plan, Refused, Skipped, Switch, Unchanged
+from fleetseal.operations.readiness import note_refusal, ready
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
 

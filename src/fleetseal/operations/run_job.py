@@ -18,7 +18,7 @@ from fleetseal.core.errors import (
 from fleetseal.core.model import JobId, JobStatus, TaskAction
 from fleetseal.jobs import retry
 from fleetseal.jobs.run import CONFIRMING, Cancelled, Run, Undo
-from fleetseal.operations import contact, entries, https, installing, issuing, refreshing
+from fleetseal.operations import contact, entries, https, installing, issuing, readiness, refreshing
 from fleetseal.operations import settings as current_settings
 from fleetseal.operations.services import Services
 from fleetseal.operations.work import Ended, Work, execute_undo
@@ -63,7 +63,7 @@ async def _proceed(services: Services, run: Run) -> None:
     try:
         await _PROCEDURES[task.action](work)
     except AuthenticationFailed:
-        await contact.note_refusal(services, work.device)  # before the undos: they would send it again
+        await readiness.note_refusal(services, work.device)  # before the undos: they would send it again
         raise
 
 
@@ -82,9 +82,9 @@ async def _work(services: Services, run: Run, task: TaskRecord) -> Work:
     if run.steps():
         async with services.database.reading() as tx:
             device = await inventory.get(tx, run.job.device_id)
-            login = await contact.usable_login(services, tx, device)
+            login = await readiness.usable_login(services, tx, device)
     else:
-        device, login = await contact.ready(
+        device, login = await readiness.ready(
             services, run.job.device_id, certificates=task.action is not TaskAction.DISABLE_HTTPS
         )
     settings = await current_settings.in_force(services)
@@ -180,7 +180,7 @@ def _undoing(work: Work) -> Callable[[Undo], Awaitable[str]]:
             return await execute_undo(work, what)
         except AuthenticationFailed as error:
             refused = error
-            await contact.note_refusal(work.services, work.device)
+            await readiness.note_refusal(work.services, work.device)
             raise
         except FleetsealError:
             raise

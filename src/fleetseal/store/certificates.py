@@ -220,6 +220,14 @@ async def serial_of_leaf(tx: Transaction, sha256: str) -> str | None:
     return serial
 
 
+async def claim_key(tx: Transaction, spki_sha256: str, device_id: DeviceId, *, now: datetime) -> bool:
+    """A key belongs to one device for ever (ISS-KEY-PROVED): from now on to this one. False: to another already."""
+    owner = await owner_of_key(tx, spki_sha256)
+    if owner is None:
+        await remember_key(tx, spki_sha256, device_id, now=now)
+    return owner in (None, device_id)
+
+
 async def remember_key(tx: Transaction, spki_sha256: str, device_id: DeviceId, *, now: datetime) -> None:
     """A key belongs to one device for ever. Raises Conflict when it is known already."""
     await tx.execute(insert(device_key).values(spki_sha256=spki_sha256, device_id=device_id, first_seen=now))

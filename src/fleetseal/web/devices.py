@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from fleetseal.core.model import Login
-from fleetseal.operations import clocks, importing, inventory, setting_up, trust
+from fleetseal.operations import clocks, importing, inventory, setting_up, trusting
 from fleetseal.operations.inventory import Changes
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import (
@@ -105,13 +105,13 @@ async def change_devices(backend: Asked, body: DeviceChange) -> Rows:
 
 @router.post("/shown", summary="What devices show now, for a person to judge; nothing is accepted")
 async def preview_trust(backend: Asked, body: DeviceSelection) -> Rows:
-    return await trust.preview(backend.services, body.selection.chosen())
+    return await trusting.preview(backend.services, body.selection.chosen())
 
 
 @router.post("/trust", summary="Accept devices by the certificate they show, or by plain HTTP")
 async def accept_trust(backend: Asked, body: Acceptance) -> Rows:
     accepted = {one.id: one.sha256 for one in body.accepted}
-    return await trust.accept(backend.services, actor=backend.actor, accepted=accepted)
+    return await trusting.accept(backend.services, actor=backend.actor, accepted=accepted)
 
 
 @router.post("/clock", summary="Compare the clocks of devices with this computer's, or set them")

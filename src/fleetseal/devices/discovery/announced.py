@@ -4,7 +4,8 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fleetseal.core.model import Serial, Sighting
+from fleetseal.core.model import Serial
+from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.devices.target import may_be_dialled
 
 _MAKERS = ("00408C", "ACCC8E", "B8A44F", "E82725")

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from functools import partial
 
-from fleetseal.core.model import Sighting
 from fleetseal.core.runtime import Clock, Rng
 from fleetseal.devices.discovery import mdns, ssdp, wsdiscovery
 from fleetseal.devices.discovery.announced import Announced, sightings
 from fleetseal.devices.discovery.datagrams import Question, ask
 from fleetseal.devices.discovery.interfaces import Interface
+from fleetseal.devices.discovery.sighting import Sighting
 
 
 async def listen(
