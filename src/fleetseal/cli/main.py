@@ -16,6 +16,7 @@ _NOUNS = {
     "certificate": "Certificates: list and delete those on devices, show and revoke those issued here.",
     "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
     "alarm": "Conditions that hold now and need attention: list and acknowledge them.",
+    "trust": "Trust in the CA on computers: install it on this one, remove it, or show the steps for others.",
     "settings": "Settings: list, get and set them.",
 }
 _VERBS = {

@@ -1,5 +1,6 @@
 """Text that came from a device or the network (INP-UNTRUSTED-TEXT)."""
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 
@@ -15,3 +16,8 @@ def clean(text: str, *, limit: int = 200) -> str:
 def timestamp(moment: datetime) -> str:
     """An aware time as the contract's JSON shows it: `2026-11-23T12:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def file_stem(name: str) -> str:
+    """The name as a part of file names: ASCII letters, digits and single hyphens only; `ca` when nothing is left."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "ca"

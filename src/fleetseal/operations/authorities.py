@@ -10,7 +10,7 @@ from typing import Any
 from fleetseal.core.errors import InvalidInput, NotFound
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import issuing
-from fleetseal.operations.authority_views import export, list_, result, show, top
+from fleetseal.operations.authority_views import export, list_, result, show, top, trusted
 from fleetseal.operations.ceremony import Ceremony, Kept
 from fleetseal.operations.services import Services
 from fleetseal.pki import acceptance, chain, keys, pkcs12, profile
@@ -22,7 +22,19 @@ from fleetseal.pki.pkcs12 import Contents
 from fleetseal.store import audit, authorities
 from fleetseal.store.authorities import AuthorityRecord
 
-__all__ = ["create", "export", "import_files", "is_open", "list_", "lock", "request", "show", "trust_only", "unlock"]
+__all__ = [
+    "create",
+    "export",
+    "import_files",
+    "is_open",
+    "list_",
+    "lock",
+    "request",
+    "show",
+    "trust_only",
+    "trusted",
+    "unlock",
+]
 
 
 async def create(

@@ -1,13 +1,12 @@
 """CAs as people see them: `ca show`, `ca list`, `ca export`."""
 
 import base64
-import re
 from datetime import datetime
 from typing import Any
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.text import timestamp
+from fleetseal.core.text import file_stem, timestamp
 from fleetseal.operations import issuing
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
@@ -60,11 +59,10 @@ async def export(services: Services, *, format: str = "pem", root_only: bool = F
     async with services.database.reading() as tx:
         record = await top(tx)
         needing = await inventory.without_chain(tx)
-        known = [one for one in await authorities.every(tx) if one.state in ("active", "replaced", "trust-only")]
-        needed = await _hierarchy(tx, known)
-    roots = [der for der in needed if chain.describe(der).self_signed]
-    issuing_cas = [] if root_only else [der for der in needed if der not in roots]
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", record.name).strip("-") or "ca"
+        roots, issuing_cas = await _to_trust(tx)
+    if root_only:
+        issuing_cas = []
+    slug = file_stem(record.name)
     bundle = [*roots, *issuing_cas]
     forms = {
         "der": (f"{slug}-root.crt", roots[-1]),
@@ -77,6 +75,17 @@ async def export(services: Services, *, format: str = "pem", root_only: bool = F
         "devices_needing_bundle": needing,
         "message": _bundle_sentence(needing),
     }
+
+
+async def trusted(services: Services) -> View:
+    """What a client must trust, one by one: `{"name","certificates":[{"role","subject","not_after","sha256","pem"}],
+    "message"}`, roots first. During the replacement of a root both are here. Raises NotFound."""
+    async with services.database.reading() as tx:
+        record = await top(tx)
+        needing = await inventory.without_chain(tx)
+        roots, issuing_cas = await _to_trust(tx)
+    views = [_trusted(der, "root") for der in roots] + [_trusted(der, "intermediate") for der in issuing_cas]
+    return {"name": record.name, "certificates": views, "message": _bundle_sentence(needing)}
 
 
 async def result(services: Services, warnings: list[str]) -> View:
@@ -193,6 +202,25 @@ def _constraints(der: bytes) -> list[str]:
 def _is_top(record: AuthorityRecord, known: tuple[AuthorityRecord, ...]) -> bool:
     above = next((one for one in known if one.id == record.parent_id), None)
     return record.key_file is not None and (above is None or above.key_file is None)
+
+
+def _trusted(der: bytes, role: str) -> View:
+    description = chain.describe(der)
+    return {
+        "role": role,
+        "subject": description.subject,
+        "not_after": timestamp(description.not_after),
+        "sha256": description.sha256,
+        "pem": chain.to_pem([der]).decode(),
+    }
+
+
+async def _to_trust(tx: Transaction) -> tuple[list[bytes], list[bytes]]:
+    """The roots, and the CAs below them, that a client of our devices must know."""
+    known = [one for one in await authorities.every(tx) if one.state in ("active", "replaced", "trust-only")]
+    needed = await _hierarchy(tx, known)
+    roots = [der for der in needed if chain.describe(der).self_signed]
+    return roots, [der for der in needed if der not in roots]
 
 
 async def _hierarchy(tx: Transaction, known: list[AuthorityRecord]) -> list[bytes]:

@@ -43,6 +43,11 @@ async def export_authority(
     return await authorities.export(backend.services, format=format, root_only=root_only, directory=directory)
 
 
+@router.get("/current/trust", summary="What a client must trust, certificate by certificate")
+async def show_trusted(backend: Asked) -> View:
+    return await authorities.trusted(backend.services)
+
+
 @router.get("/current/lock", summary="Whether a passphrase is needed to sign")
 async def lock_state(backend: Asked) -> dict[str, bool]:
     return {"locked": await signing.is_locked(backend.services)}
