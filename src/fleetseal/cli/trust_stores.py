@@ -135,37 +135,30 @@ class SystemStore:
                 written.append(self._file(one))
                 self._file(one).write_text(one.pem, encoding="ascii", newline="\n")
                 self._file(one).chmod(0o644)  # programs of every user read it, whatever the umask
-            self._refresh("The files were removed again.")
+            self._run(self.refresh, "The files were removed again.")
         except (NotChanged, OSError):
             there = [file for file in written if file.exists()]
             for file in there:
                 file.unlink()
             if there:
                 with suppress(NotChanged):  # the first failure is told
-                    self._refresh("")
+                    self._run((*self.refresh, *_FRESH), "")
             raise
 
     def remove(self, certificates: Sequence[Certificate]) -> None:
         files = [self._file(one) for one in certificates if self._file(one).exists()]
         for file in files:
             file.unlink()
-        self._unlink_dangling({one.title for one in certificates})
         if files or State.OTHERS in self.look(certificates):  # the latter: a removal was interrupted, or others' files
-            self._refresh(f"The files are removed from {self.directory}: run it again.")
-
-    def _unlink_dangling(self, titles: set[str]) -> None:
-        """update-ca-certificates leaves the links to a file that is gone, unless another certificate changed too."""
-        links = (path for path in self.bundle.parent.glob("*") if path.is_symlink())
-        for link in [link for link in links if link.readlink().stem in titles and not link.exists()]:
-            link.unlink()
+            self._run((*self.refresh, *_FRESH), f"The files are removed from {self.directory}: run it again.")
 
     def _file(self, certificate: Certificate) -> Path:
         return self.directory / certificate.file_name
 
-    def _refresh(self, state: str) -> None:
-        ended = run(self.refresh, seconds=120)
+    def _run(self, command: Sequence[str], state: str) -> None:
+        ended = run(command, seconds=120)
         if ended.returncode != 0:
-            raise NotChanged(f"{self.refresh[0]} failed: {last_line(ended.stderr)}. {state}".strip())
+            raise NotChanged(f"{command[0]} failed: {last_line(ended.stderr)}. {state}".strip())
 
 
 DEBIAN = SystemStore(
@@ -266,6 +259,10 @@ def require_writable(directory: Path) -> None:
     if not os.access(directory, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
 
+
+_FRESH = ("--fresh",)
+"""Without it, update-ca-certificates leaves the links to a file that is gone, and gaps in their numbers, at which
+OpenSSL stops to look for other certificates of the same name."""
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----(?:\r?\n)?", re.DOTALL)
 
