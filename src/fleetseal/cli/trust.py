@@ -105,6 +105,27 @@ async def show_steps(
     return DONE
 
 
+def chosen_stores(where: str, *, home: Path, password: str | None, platform: Platform | None) -> Sequence[Store]:
+    """What `--store` means. Raises InvalidInput, NotFound."""
+    if where == "system":
+        if platform != "debian":
+            of = f" --platform {platform}" if platform is not None else ""
+            raise InvalidInput(
+                "Fleetseal changes the system's trust store on Debian and its relatives only. Nothing was done. "
+                f"What to type here: fleetseal trust show-steps{of} --output DIR"
+            )
+        return [DEBIAN]
+    path = Path(where).expanduser()
+    if where not in ("firefox", "chromium") and not path.is_dir():
+        if not path.exists() and path.name == where and not path.suffix:
+            raise InvalidInput(f"There is no trust store '{where}'. {_NAMED}")
+        return [BundleFile(path.absolute())]
+    return [
+        NssStore(directory, trust_nss.find_certutil(), None if password is None else Secret(password))
+        for directory in _databases(where, path, home, platform)
+    ]
+
+
 async def _change(
     act: Callable[..., list[Outcome]],
     where: str,
@@ -114,7 +135,7 @@ async def _change(
     plan: bool,
     common: Common,
 ) -> int:
-    stores = _stores(where, Path.home(), password)
+    stores = chosen_stores(where, home=Path.home(), password=password, platform=_here())
     async with connected(common.directory) as client:
         certificates = await _certificates(client, root_only=root_only)
     outcomes: list[Outcome] = []
@@ -134,29 +155,8 @@ async def _change(
     return FAILED if failures else DONE
 
 
-def _stores(where: str, home: Path, password: str | None) -> Sequence[Store]:
-    """What `--store` means. Raises InvalidInput, NotFound."""
-    if where == "system":
-        if (platform := _here()) != "debian":
-            of = f" --platform {platform}" if platform is not None else ""
-            raise InvalidInput(
-                "Fleetseal changes the system's trust store on Debian and its relatives only. Nothing was done. "
-                f"What to type here: fleetseal trust show-steps{of} --output DIR"
-            )
-        return [DEBIAN]
-    path = Path(where).expanduser()
-    if where not in ("firefox", "chromium") and not path.is_dir():
-        if not path.exists() and path.name == where and not path.suffix:
-            raise InvalidInput(f"There is no trust store '{where}'. {_NAMED}")
-        return [BundleFile(path.absolute())]
-    return [
-        NssStore(directory, trust_nss.find_certutil(), None if password is None else Secret(password))
-        for directory in _databases(where, path, home)
-    ]
-
-
-def _databases(where: str, path: Path, home: Path) -> list[Path]:
-    if sys.platform == "win32":
+def _databases(where: str, path: Path, home: Path, platform: Platform | None) -> list[Path]:
+    if platform == "windows":
         raise InvalidInput("On Windows, Firefox and Chromium use the system's store: fleetseal trust show-steps.")
     if where == "chromium":
         return trust_nss.chromium_databases(home)
