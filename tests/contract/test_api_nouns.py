@@ -46,6 +46,10 @@ async def test_a_ca_is_made_shown_and_exported(api: httpx.AsyncClient) -> None:
     files = (await api.get("/authorities/current/export", params={"directory": "true"})).json()["files"]
     assert [file["name"] for file in files] == ["Site-root.crt", "Site.p7b", "Site-bundle.pem"]
     assert base64.b64decode(files[2]["content"]).count(b"BEGIN CERTIFICATE") == 2
+    trust = (await api.get("/authorities/current/trust")).json()
+    assert [one["role"] for one in trust["certificates"]] == ["root", "intermediate"]
+    assert trust["certificates"][0]["sha256"] == shown["sha256"]
+    assert "".join(one["pem"] for one in trust["certificates"]).encode() == base64.b64decode(files[2]["content"])
 
 
 async def test_a_one_tier_ca_locks_its_signing_key(api: httpx.AsyncClient) -> None:

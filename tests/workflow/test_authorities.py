@@ -503,6 +503,20 @@ async def test_export_puts_the_root_first(services: Services) -> None:
         await authorities.export(services, format="jks")
 
 
+async def test_computers_trust_both_roots_while_one_replaces_the_other(services: Services) -> None:
+    old = await create(services)
+    async with services.database.transaction() as tx:
+        for record in await rows.every(tx):
+            await rows.change(tx, record.id, state="replaced")
+    new = await create(services, name="New plant")
+    trusted = await authorities.trusted(services)
+    assert trusted["name"] == "New plant"
+    assert [(one["role"], one["sha256"]) for one in trusted["certificates"]] == [
+        *(("root", one["sha256"]) for one in (old, new)),
+        *(("intermediate", one["issuing"][0]["sha256"]) for one in (old, new)),
+    ]
+
+
 # ---------------------------------------------------------------- keys at rest
 
 
