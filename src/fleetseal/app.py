@@ -22,6 +22,7 @@ from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
 
 if TYPE_CHECKING:
     from fleetseal.core.config import Settings
+    from fleetseal.core.secrets import Secret
     from fleetseal.devices.driver import Connector
     from fleetseal.jobs.engine import Engine
     from fleetseal.operations.services import Services
@@ -102,6 +103,19 @@ async def serve(data: Path, stop: Callable[[Callable[[], None]], None]) -> None:
             _log.info("CRLs and CA certificates for everybody at %s", application.public.shown)
         await asked.wait()
         _log.info("Stopping: devices in work finish, no new one is begun.")
+
+
+async def restore(data: Path, source: Path, passphrase: "Secret") -> dict[str, Any]:
+    """`data` holds what the backup `source` holds, as `operations.restore.restore` says; nobody else works on it.
+
+    Raises Conflict when another process owns `data`, and as that function does.
+    """
+    if await running_server(data) is not None:
+        raise Conflict(f"A server or another command works on {data}. Stop it first. Nothing was changed.")
+    from fleetseal.operations.restore import restore
+
+    with _owned(data):
+        return await restore(data, source, passphrase, clock=SystemClock(), actor=_user())
 
 
 class Application:
@@ -212,11 +226,15 @@ async def open_application(
     """This process owns `data` until the block ends. `work`: jobs run and the socket is open from the start;
     otherwise jobs run from the first request that needs them.
 
-    Raises InUse at once when another process owns it, StoreError when it cannot be used.
+    Raises InUse at once when another process owns it, StoreError when it cannot be used, Conflict when a restore into
+    it was interrupted.
     """
+    from fleetseal.operations.restore import require_finished
+
     clock, rng = clock or SystemClock(), rng or SystemRng()
     failure: BaseException | None = None
     with _owned(data):
+        require_finished(data)
         services = await _services(data, clock, rng, config.environment() if environment is None else environment)
         try:
             async with asyncio.TaskGroup() as group:

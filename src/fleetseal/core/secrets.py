@@ -1,15 +1,18 @@
 """Secrets in memory and at rest (SEC-SEALED, SEC-NO-LEAK)."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import BinaryIO, Final, NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from fleetseal.core.errors import StoreError
+from fleetseal.core.errors import InvalidInput, StoreError
 from fleetseal.core.runtime import Rng
 
 KEY_BYTES: Final = 32
@@ -66,6 +69,40 @@ class Sealer:
             ) from error
 
 
+class ChunkCipher:
+    """Seals the chunks of one file with AES-256-GCM under a key of that file alone, each bound to its place, to
+    whether it is the last, and to the head of the file: the STREAM construction (Hoang, Reyhanitabar, Rogaway and
+    Vizár, 2015). A chunk that is changed, moved, left out or added does not open.
+
+    The key is made of the passphrase and the file's own random salt by scrypt (RFC 7914) with N=2^17, r=8, p=1:
+    128 MiB of memory and some tenths of a second.
+    """
+
+    OVERHEAD: Final = 16  # bytes by which a sealed chunk is longer
+
+    def __init__(self, passphrase: Secret, salt: bytes, *, head: bytes) -> None:
+        derived = Scrypt(salt=salt, length=KEY_BYTES, n=1 << 17, r=8, p=1).derive(passphrase.reveal().encode())
+        self._cipher = AESGCM(derived)
+        self._head = head
+
+    def proof(self) -> bytes:
+        """Tells a wrong passphrase from a damaged file; at a place that no chunk has."""
+        return self._cipher.encrypt(b"\xff" * _NONCE_BYTES, b"", self._head)
+
+    def seal(self, plaintext: bytes, *, place: int, last: bool) -> bytes:
+        return self._cipher.encrypt(_place(place, last=last), plaintext, self._head)
+
+    def open(self, sealed: bytes, *, place: int, last: bool) -> bytes:
+        """Raises InvalidInput when it is not what was sealed for this place."""
+        try:
+            return self._cipher.decrypt(_place(place, last=last), sealed, self._head)
+        except InvalidTag as error:
+            raise InvalidInput(
+                "The file is damaged or was cut off: it is not as it was written. Take another copy. "
+                "Nothing was changed."
+            ) from error
+
+
 def load_or_create_key(path: Path, rng: Rng) -> bytes:
     """The key kept in `path` (32 bytes); a new one from `rng` if there is none, on disk before this returns.
 
@@ -90,22 +127,37 @@ def write_private(path: Path, content: bytes) -> None:
 
     Atomic: after a crash there is the old file or the new one. Raises StoreError when it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    with private_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """What is written in the block is `path` when it ends: whole, durably, and for this user alone (0600). When the
+    block raises, all is as before; an OSError in it becomes StoreError."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
         draft.unlink(missing_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync_directory(path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
     except OSError as error:
-        raise StoreError(f"The file {path} cannot be written: {error.strerror}. Nothing was changed.") from error
+        raise _unwritten(path, error) from error
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a rename durable. Windows has no such call: its rename is journaled by the file system."""
     if os.name == "nt":
         return
@@ -114,6 +166,14 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unwritten(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"The file {path} cannot be written: {error.strerror}. Nothing was changed.")
+
+
+def _place(place: int, *, last: bool) -> bytes:
+    return place.to_bytes(_NONCE_BYTES - 1, "big") + bytes([last])
 
 
 def _cell(table: str, row: int | str, column: str, version: int) -> bytes:

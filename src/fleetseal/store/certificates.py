@@ -201,6 +201,12 @@ async def counts(tx: Transaction, authority_id: AuthorityId, now: datetime) -> t
     return int(total or 0), int(valid or 0)
 
 
+async def number_signed(tx: Transaction) -> int:
+    """Certificates of devices on record."""
+    query = select(func.count()).select_from(issuance).where(issuance.c.purpose != "ca", issuance.c.der.is_not(None))
+    return int(await tx.scalar(query) or 0)
+
+
 async def key_origins(tx: Transaction) -> dict[str, str]:
     """Where the key of each certificate signed for a device was made, by the certificate's SHA-256 (hex)."""
     columns = (issuance.c.sha256, issuance.c.origin)

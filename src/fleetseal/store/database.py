@@ -35,9 +35,9 @@ class Database:
         self._writer: asyncio.Task[Any] | None = None
 
     @classmethod
-    async def open(cls, where: Path | str, *, busy_seconds: float = 10.0) -> Self:
-        """The database at a path, or at an SQLAlchemy URL, migrated to the newest revision. A write waits
-        `busy_seconds` for another process that holds the lock.
+    async def open(cls, where: Path | str, *, busy_seconds: float = 10.0, revision: str = SCHEMA_REVISION) -> Self:
+        """The database at a path, or at an SQLAlchemy URL, migrated to `revision`: the newest, save where the copy of
+        an older one is put back. A write waits `busy_seconds` for another process that holds the lock.
 
         Raises StoreError when it cannot be opened, is damaged, or was made by a newer version.
         """
@@ -49,7 +49,7 @@ class Database:
             event.listen(engine.sync_engine, "begin", _begin)
         database = cls(engine)
         try:
-            await database._migrate()
+            await database._migrate(revision)
         except BaseException:
             await engine.dispose()
             raise
@@ -86,12 +86,12 @@ class Database:
     async def close(self) -> None:
         await self._engine.dispose()
 
-    async def _migrate(self) -> None:
+    async def _migrate(self, revision: str) -> None:
         async with self.reading() as tx:
-            if await tx.run_sync(_revision) == SCHEMA_REVISION:
+            if await tx.run_sync(_revision) == revision:
                 return
         async with self.transaction() as tx:
-            await tx.run_sync(_upgrade)
+            await tx.run_sync(_upgrade, revision)
 
 
 def _url(where: Path | str) -> URL:
@@ -139,7 +139,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.scalar(select(column("version_num")).select_from(table("alembic_version")))
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -148,7 +148,7 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:
         raise StoreError("The database was made by a newer version of Fleetseal. Use that version.") from error
 

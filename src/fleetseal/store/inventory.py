@@ -51,6 +51,16 @@ async def add_all(tx: Transaction, sealer: Sealer, devices: Sequence[tuple[Mappi
         await tx.execute(update(device).where(device.c.id == bindparam("row")), logins)
 
 
+async def number(tx: Transaction) -> int:
+    """How many devices there are."""
+    return int(await tx.scalar(select(func.count()).select_from(device)) or 0)
+
+
+async def look_in_full(tx: Transaction) -> int:
+    """Every device is read in full at the next contact, as if it never was. How many there are."""
+    return (await tx.execute(update(device).values(last_read=None))).rowcount
+
+
 async def get(tx: Transaction, device_id: DeviceId) -> Device:
     found = await known(tx, device_id)
     if found is None:

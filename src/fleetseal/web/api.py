@@ -8,6 +8,7 @@ from fleetseal.operations.discover import Discovery
 from fleetseal.web import (
     alarms,
     authorities,
+    backups,
     certificates,
     credentials,
     crls,
@@ -41,7 +42,19 @@ def build(backend: Backend) -> FastAPI:
     api.state.backend = backend
     api.state.discovery = Discovery(backend.services)
     problems.install(api, backend.services.rng)
-    nouns = (authorities, certificates, crls, devices, credentials, discovery, tasks, nightly, alarms, settings)
+    nouns = (
+        authorities,
+        backups,
+        certificates,
+        crls,
+        devices,
+        credentials,
+        discovery,
+        tasks,
+        nightly,
+        alarms,
+        settings,
+    )
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")
     return api

@@ -73,6 +73,13 @@ class Passphrase(Body):
     passphrase: SecretStr
 
 
+class BackupRequest(Body):
+    """`file`: an absolute path on the computer that answers; `passphrase` seals it."""
+
+    file: str
+    passphrase: SecretStr
+
+
 # ---------------------------------------------------------------- devices
 
 
