@@ -12,7 +12,7 @@ from fleetseal.cli.client import Client, connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, Flag, Names, SecretFile, noun
 from fleetseal.core.errors import InvalidInput
 
-app = noun("ca", "The certificate authority: create or import it, show, export, unlock and lock it.")
+app = noun("ca", "The certificate authority: create or import it, show, export, back up, restore, unlock and lock it.")
 
 
 @app.command
@@ -69,7 +69,7 @@ async def create(
     }
     async with connected(common.directory) as client:
         made = await client.post("authorities", body=body)
-    _show_made(made, common)
+    show_made(made, common)
     return DONE
 
 
@@ -157,7 +157,7 @@ async def import_(
     }
     async with connected(common.directory) as client:
         made = await client.post("authorities", "import", body=body)
-    _show_made(made, common)
+    show_made(made, common)
     return DONE
 
 
@@ -275,13 +275,18 @@ async def lock(*, common: Common = NO_OPTIONS) -> int:
     return DONE
 
 
+app.command("fleetseal.cli.ca_backup:backup", name="backup", help="Write each CA with its key into a file of its own.")
+app.command("fleetseal.cli.ca_backup:restore", name="restore", help="Put CAs of a backup, with their keys, back.")
+
+
 async def _require_server(client: Client) -> None:
     """Without one, no process keeps a key open. Raises InvalidInput."""
     if not (await client.get("server"))["serving"]:
         raise InvalidInput("No server is running: give --passphrase-file to the command that signs.")
 
 
-def _show_made(made: dict[str, Any], common: Common) -> None:
+def show_made(made: dict[str, Any], common: Common) -> None:
+    """A CA that was made or brought, with what there is to say about it."""
     if common.json:
         output.as_json(made)
         return

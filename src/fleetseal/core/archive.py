@@ -6,8 +6,8 @@
     chunks                    of 64 KiB of plaintext, the last one shorter or as long; 16 bytes longer when sealed
 
 `core.secrets.ChunkCipher` says how the key is made and the chunks are bound; magic and salt are the head. The
-plaintext is UTF-8, one JSON value a line. Written and read as a stream: neither side holds more than a chunk and a line, and no
-plaintext reaches a disk on the way.
+plaintext is UTF-8, one JSON value a line. Written and read as a stream: neither side holds more than a chunk and a
+line, and no plaintext reaches a disk on the way.
 """
 
 import json

@@ -134,7 +134,7 @@ async def import_files(
     async with services.database.reading() as tx:
         known = await authorities.every(tx)
     pending, key = await _find_key(services, contents, passphrase, known)
-    der = _certificate_of(key, contents)
+    der = certificate_of(key, contents)
     others = (*contents.certificates, *(record.der for record in known if record.der is not None))
     accepted = acceptance.accept(der, others, now=services.clock.now())
     chosen = _tiers(tiers, accepted)
@@ -147,7 +147,7 @@ async def import_files(
     described = chain.describe(der)
     trusted = (one for one in known if one.state == "trust-only" and one.sha256 == described.sha256)
     row = pending or next(trusted, None)
-    shown = name or (pending.name if pending else None) or _usable_name(described.common_name)
+    shown = name or (pending.name if pending else None) or usable_name(described.common_name)
     if chosen == 2:
         profile.authority_name(shown, f"Issuing CA {services.clock.now().year}-1")
     async with Ceremony.begin(services, actor) as ceremony:
@@ -183,7 +183,7 @@ async def trust_only(services: Services, *, actor: str, files: tuple[bytes, ...]
     async with services.database.transaction() as tx:
         for der in ders:
             described = chain.describe(der)
-            name = _usable_name(described.common_name)
+            name = usable_name(described.common_name)
             await authorities.add(
                 tx,
                 name=name,
@@ -265,7 +265,8 @@ async def _find_key(
     )
 
 
-def _certificate_of(key: NewKey, contents: Contents) -> bytes:
+def certificate_of(key: NewKey, contents: Contents) -> bytes:
+    """That of the key. Raises InvalidInput when it is not in the files."""
     wanted = keys.spki_sha256(key.spki)
     for der in contents.certificates:
         if chain.describe(der).spki_sha256 == wanted:
@@ -281,5 +282,6 @@ def _tiers(wanted: int | None, accepted: Accepted) -> int:
     return wanted or (2 if accepted.may_sign_authorities else 1)
 
 
-def _usable_name(common_name: str | None) -> str:
+def usable_name(common_name: str | None) -> str:
+    """What a CA is called here when nobody says."""
     return (common_name or "CA").replace(".", " ")[:40].strip()

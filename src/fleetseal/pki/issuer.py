@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fleetseal.core.errors import IssuanceRefused, Locked, StoreError
 from fleetseal.core.runtime import Rng
 from fleetseal.core.secrets import Sealer, Secret, load_or_create_key, write_private
-from fleetseal.pki import crl, keys
+from fleetseal.pki import crl, keys, pkcs12
 from fleetseal.pki.builder import build, build_request
 from fleetseal.pki.content import Content, Signer
 from fleetseal.pki.crl import CrlContent
@@ -215,6 +215,17 @@ class Vault:
         write_private(self._path(file), keys.to_encrypted_pem(pkcs8, passphrase, self._rng))
         if file.remembered:
             self._remember(file, passphrase)
+
+    def pack(self, file: KeyFile, name: str, certificates: tuple[bytes, ...], *, under: Secret, own: Secret) -> bytes:
+        """The key, its certificate (the first) and those above as PKCS#12 under the passphrase `under`. A key that only
+        a passphrase opens is opened by `own`, and is closed again afterwards.
+
+        Raises Locked when that is wrong, StoreError when the file is missing, altered or another key.
+        """
+        key = self._load(file) if self.is_open(file) else keys.load(self._read(self._path(file)), own)
+        if key.public_key() != x509.load_der_x509_certificate(certificates[0]).public_key():
+            raise StoreError(f"The key file {self._path(file)} does not belong to the CA certificate. Restore it.")
+        return pkcs12.write(name, keys.to_pkcs8(key), certificates, under)
 
     def reopen(self, file: KeyFile) -> NewKey:
         """A kept key that waits for its certificate. Raises Locked, StoreError."""

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from fleetseal.core.errors import InvalidInput, Locked
 from fleetseal.core.secrets import Secret
+from fleetseal.core.text import clean
 from fleetseal.pki import chain, keys
 
 _KEY_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
@@ -26,6 +27,7 @@ class Contents:
     certificates: tuple[bytes, ...]  # DER, as found, each once
     key: bytes | None = field(repr=False)
     key_was_sealed: bool = False
+    name: str | None = None  # that a PKCS#12 file gives the key
 
 
 def read(files: Iterable[bytes], passphrase: Secret | None) -> Contents:
@@ -35,12 +37,12 @@ def read(files: Iterable[bytes], passphrase: Secret | None) -> Contents:
     """
     certificates: list[bytes] = []
     found: list[bytes] = []
-    sealed = False
+    sealed, name = False, None
     for data in files:
         if len(data) > _LARGEST_FILE:
             raise InvalidInput("A file is larger than 1 MiB: it is no certificate or key.")
         if _is_pkcs12(data):
-            key, inside = _open(data, passphrase)
+            key, inside, name = _open(data, passphrase)
             found += [] if key is None else [key]
             certificates += inside
             sealed = True
@@ -55,7 +57,7 @@ def read(files: Iterable[bytes], passphrase: Secret | None) -> Contents:
         raise InvalidInput("There is more than one private key in the files: give one.")
     key = found[0] if found else None
     sealed = sealed or (key is not None and keys.is_encrypted(key))
-    return Contents(tuple(dict.fromkeys(certificates)), key, sealed)
+    return Contents(tuple(dict.fromkeys(certificates)), key, sealed, name)
 
 
 def write(name: str, key: bytes, certificates: tuple[bytes, ...], passphrase: Secret) -> bytes:
@@ -94,7 +96,7 @@ def _is_pkcs12(data: bytes) -> bool:
     return data[header : header + 4] == b"\x02\x01\x03\x30"
 
 
-def _open(data: bytes, passphrase: Secret | None) -> tuple[bytes | None, list[bytes]]:
+def _open(data: bytes, passphrase: Secret | None) -> tuple[bytes | None, list[bytes], str | None]:
     password = None if passphrase is None else passphrase.reveal().encode()
     try:
         opened = pkcs12.load_pkcs12(data, password)
@@ -104,11 +106,13 @@ def _open(data: bytes, passphrase: Secret | None) -> tuple[bytes | None, list[by
         raise Locked("The passphrase is wrong, or the PKCS#12 file is damaged.") from error
     certificates = [opened.cert, *opened.additional_certs]
     ders = [one.certificate.public_bytes(serialization.Encoding.DER) for one in certificates if one is not None]
+    named = opened.cert.friendly_name if opened.cert is not None else None
+    name = None if named is None else clean(named.decode(errors="replace"), limit=64)
     if opened.key is None:
-        return None, ders
+        return None, ders, name
     if not isinstance(opened.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise InvalidInput("The private key is neither RSA nor EC: it cannot be used here.")
-    return keys.to_pkcs8(opened.key), ders
+    return keys.to_pkcs8(opened.key), ders, name
 
 
 def _keys_in(data: bytes) -> list[bytes]:

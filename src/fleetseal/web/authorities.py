@@ -6,12 +6,14 @@ from fastapi import APIRouter
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import authorities, signing
+from fleetseal.operations import authorities, authority_backup, signing
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import (
+    AuthorityBackup,
     AuthorityCreation,
     AuthorityImport,
     AuthorityRequest,
+    AuthorityRestoration,
     Passphrase,
     TrustAnchorImport,
     decoded,
@@ -110,3 +112,18 @@ async def unlock_authority(backend: Asked, body: Passphrase) -> View:
 @router.post("/current/lock", summary="Close the signing key")
 async def lock_authority(backend: Asked) -> View:
     return await authorities.lock(backend.services, actor=backend.actor)
+
+
+@router.post("/current/backup", summary="Each CA with its key as PKCS#12, in base64")
+async def back_authority_up(backend: Asked, body: AuthorityBackup) -> View:
+    passphrase = Secret(body.passphrase.get_secret_value())
+    return await authority_backup.backup(
+        backend.services, actor=backend.actor, passphrase=passphrase, own=secret(body.own)
+    )
+
+
+@router.post("/restore", status_code=201, summary="Put CAs of a backup, with their keys, back")
+async def restore_authority(backend: Asked, body: AuthorityRestoration) -> View:
+    files = tuple(decoded(file) for file in body.files)
+    passphrase = Secret(body.passphrase.get_secret_value())
+    return await authority_backup.restore(backend.services, actor=backend.actor, files=files, passphrase=passphrase)

@@ -73,6 +73,20 @@ class Passphrase(Body):
     passphrase: SecretStr
 
 
+class AuthorityBackup(Body):
+    """`passphrase` seals the files; `own` opens the key of the CA, if it is another one."""
+
+    passphrase: SecretStr
+    own: SecretStr | None = None
+
+
+class AuthorityRestoration(Body):
+    """`files`: their contents, base64."""
+
+    files: list[str]
+    passphrase: SecretStr
+
+
 class BackupRequest(Body):
     """`file`: an absolute path on the computer that answers; `passphrase` seals it."""
 
