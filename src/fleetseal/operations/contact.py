@@ -32,6 +32,7 @@ from fleetseal.core.model import (
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
 from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
+from fleetseal.operations.adoption import adopt, name_entry
 from fleetseal.operations.changes import Change, Verdict, stays, stored
 from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, described
@@ -97,6 +98,7 @@ async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | Non
                 return None
             if found is not None and await inventory.login(tx, services.sealer, device_id) is None:
                 await inventory.set_login(tx, services.sealer, device_id, found)
+            await name_entry(tx, columns)
             return Outcome(await inventory.change(tx, device_id, **columns), facts)
     except Conflict:
         problem = (
@@ -145,6 +147,7 @@ class _Look:
         if self.device.serial is not None and sight.serial not in (None, self.device.serial):
             await follow(self.services, self.connector, [Seen(self.device.endpoint, sight)])
         answers: Columns = {"reachable": True, "unreachable_reason": ""}
+        await adopt(self.services, self.device, sight)
         try:
             async with self.services.database.reading() as tx:
                 trust = await peer_trust(self.services, tx, self.device, sight)

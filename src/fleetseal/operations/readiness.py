@@ -47,7 +47,7 @@ async def ready(services: Services, device_id: DeviceId, *, certificates: bool =
         device = await inventory.get(tx, device_id)
         hope = await _may_try(services, tx, device)
     unsettled = device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE
-    if hope or unsettled or may_lead_to_ours(device):
+    if hope or unsettled or device.last_read is None or may_lead_to_ours(device):
         device = await refresh_device(services, device_id)
     if not states.fit(device, certificates=certificates):
         raise NotSupported(device.support_reason)

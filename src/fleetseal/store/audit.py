@@ -51,6 +51,12 @@ async def records(tx: Transaction, *, limit: int | None = None) -> list[Record]:
     return [_record(row) for row in rows]
 
 
+async def of_action(tx: Transaction, action: str) -> list[Record]:
+    """The records of one action, the newest first."""
+    rows = await tx.execute(select(audit).where(audit.c.action == action).order_by(audit.c.id.desc()))
+    return [_record(row) for row in rows]
+
+
 async def first_broken(tx: Transaction) -> int | None:
     """The number of the first record that was changed, moved, inserted or follows a gap; None when all are whole.
 

@@ -87,6 +87,19 @@ async def get(tx: Transaction, id_: IssuanceId) -> IssuanceRecord:
     return found[0]
 
 
+async def by_serial(tx: Transaction, authority_id: AuthorityId, serial: str) -> IssuanceRecord | None:
+    """What a CA signed, or intended, under this serial number."""
+    found = await _select(tx, issuance.c.authority_id == authority_id, issuance.c.serial == serial)
+    return found[0] if found else None
+
+
+async def name_alias(tx: Transaction, sha256: str, alias: Alias) -> None:
+    """The entry that holds this certificate is on record, where it was not: the record was made without a login."""
+    await tx.execute(
+        update(issuance).where(issuance.c.sha256 == sha256, issuance.c.alias.is_(None)).values(alias=alias)
+    )
+
+
 async def open_of_job(tx: Transaction, job_id: JobId, origin: KeyOrigin | None = None) -> tuple[IssuanceRecord, ...]:
     """What a job intends or has had signed, and is not installed; of one key origin or of both."""
     conditions = [issuance.c.job_id == job_id, issuance.c.state.in_(OPEN)]
