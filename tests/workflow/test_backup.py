@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,12 +18,13 @@ from sqlalchemy import delete, text
 from fleetseal.app import open_application
 from fleetseal.core import archive
 from fleetseal.core.archive import Writer
+from fleetseal.core.config import environment
 from fleetseal.core.errors import Conflict, FleetsealError, InvalidInput, Locked, StoreError
 from fleetseal.core.model import Login, TaskAction
 from fleetseal.core.runtime import SystemClock
 from fleetseal.core.secrets import ChunkCipher, Secret
+from fleetseal.operations import authorities, contact, revocation, tasks
 from fleetseal.operations import backup as backups
-from fleetseal.operations import contact, tasks
 from fleetseal.operations.restore import restore
 from fleetseal.operations.services import Services
 from fleetseal.sim.fleet import SimulatedDevice
@@ -29,6 +33,7 @@ from fleetseal.store import inventory as rows
 from fleetseal.store import tasks as store
 from fleetseal.store.database import SCHEMA_REVISION, Database
 from fleetseal.store.schema import issuance
+from tests.site import PASSPHRASE as CA_PASSPHRASE
 from tests.site import Direct, Site, make_services, site
 from tests.support import FakeRng
 
@@ -217,6 +222,58 @@ async def test_open_jobs_are_ended_and_can_be_retried(tmp_path: Path) -> None:
             assert {one["status"] for one in again["devices"]} == {"Finished"}, again
         finally:
             await services.database.close()
+
+
+async def test_no_number_of_a_crl_is_used_again(tmp_path: Path) -> None:
+    async with site(tmp_path / "data") as here:
+        await back_up(here.services, tmp_path / "b")
+        before = {row["id"]: row["number"] for row in await revocation.list_crls(here.services)}
+        for _ in range(2):
+            await revocation.renew_crls(here.services, actor="test", anew=True)
+        highest = max(row["number"] for row in await revocation.list_crls(here.services))
+        assert highest > max(before.values())
+    await restored(tmp_path / "new", tmp_path / "b")
+    services = await make_services(tmp_path / "new", None)
+    try:
+        assert {row["id"]: row["number"] for row in await revocation.list_crls(services)} == before
+        await authorities.unlock(services, actor="test", passphrase=CA_PASSPHRASE)
+        await revocation.renew_crls(services, actor="test", anew=True)
+        assert min(row["number"] for row in await revocation.list_crls(services)) > highest
+    finally:
+        await services.database.close()
+
+
+# ---------------------------------------------------------------- a full disk
+
+LIMITED = """
+import resource, sys
+from fleetseal.cli.main import run
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit for the size of files")
+@pytest.mark.parametrize("size", [30_000, 120_000])
+def test_a_full_disk_leaves_nothing_behind(small: Path, tmp_path: Path, size: int) -> None:
+    """Files cannot grow: no backup, and no part of a restored system; the backup before is still whole."""
+    (tmp_path / "words").write_text(PASSPHRASE.reveal())
+    (tmp_path / "before").write_bytes(small.read_bytes())
+    clean = {name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")}
+
+    def limited(data: Path, *arguments: str) -> None:
+        command = [sys.executable, "-B", "-c", LIMITED, str(size), *arguments, "--data", str(data)]
+        command += ["--passphrase-file", str(tmp_path / "words")]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean, check=False)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+    shutil.copytree(small.parent / "data", tmp_path / "data")
+    limited(tmp_path / "data", "backup", "--output", str(tmp_path / "before"))
+    assert (tmp_path / "before").read_bytes() == small.read_bytes()
+    limited(tmp_path / "new", "restore", str(tmp_path / "before"))
+    assert {path.name for path in (tmp_path / "new").iterdir()} <= {"lock"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "data", "new", "words"]
 
 
 # ---------------------------------------------------------------- bad files

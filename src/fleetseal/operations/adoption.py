@@ -16,6 +16,7 @@ from fleetseal.devices.driver import Sight
 from fleetseal.operations import issuing
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
+from fleetseal.operations.trust import anchored, vouched_name
 from fleetseal.pki import chain, profile
 from fleetseal.store import audit, authorities, certificates, tasks
 from fleetseal.store.authorities import AuthorityRecord
@@ -29,8 +30,9 @@ async def adopt(services: Services, device: Device, sight: Sight) -> bool:
     """What `device` serves by `sight` is on record as installed there, if it is a certificate that we signed for it and
     forgot; the one on record before is superseded. Audited. True if so.
 
-    Demanded: a handshake by its key, the recorded serial, a chain to a CA whose key is here, the address that is
-    dialled among its names, a time of signing between a backup and its restore, and a key that no other device had.
+    Demanded: a handshake by its key, the recorded serial, a chain to a CA whose key is here, its address
+    or typed host name among the names, a time of signing between a backup and its restore, and a key that no other
+    device had.
     """
     serial = sight.serial
     if sight.served is None or serial is None or device.serial not in (None, serial) or sight.needs_setup:
@@ -45,14 +47,14 @@ async def adopt(services: Services, device: Device, sight: Sight) -> bool:
     async with services.database.reading() as tx:
         if await certificates.serial_of_leaf(tx, leaf.sha256) is not None:
             return False
-        issuer = await _issuer(tx, der, device.address, at=services.clock.now())
+        issuer = await _issuer(tx, device, der, at=services.clock.now())
         if issuer is None or not await _forgotten(tx, leaf.not_before + profile.BACKDATING):
             return False
     warning_days = (await in_force(services)).certificate_warning_days
     async with services.database.transaction() as tx:
         if await certificates.owner_of_key(tx, leaf.spki_sha256) not in (None, device.id):
             return False
-        known = await certificates.by_serial(tx, issuer.id, leaf.serial)
+        known = await certificates.under_serial(tx, issuer.id, leaf.serial)
         if known is not None and not _intended(known, device, der):
             return False
         renew_at = profile.renew_at(
@@ -75,15 +77,14 @@ async def name_entry(tx: Transaction, columns: Mapping[str, Any]) -> None:
         await certificates.name_alias(tx, hashlib.sha256(leaf).hexdigest(), alias)
 
 
-async def _issuer(tx: Transaction, der: bytes, address: str, *, at: datetime) -> AuthorityRecord | None:
-    """The CA with its key here that signed this server certificate for `address`."""
+async def _issuer(tx: Transaction, device: Device, der: bytes, *, at: datetime) -> AuthorityRecord | None:
+    """The CA with its key here that signed this server certificate for the address or typed host name of `device`."""
     known = await authorities.every(tx)
     own = [one for one in known if one.key_file is not None and one.state in ("active", "replaced")]
     issuer = next((one for one in own if one.der is not None and chain.issued_by(der, one.der)), None)
-    if issuer is None:
+    if issuer is None or vouched_name(device, der, (), await anchored(tx, device), at=at) is None:
         return None
-    between, anchors = await issuing.intermediates(tx), await issuing.anchors(tx)
-    return issuer if chain.chains_to(der, intermediates=between, anchors=anchors, name=address, at=at) else None
+    return issuer
 
 
 async def _forgotten(tx: Transaction, signed: datetime) -> bool:

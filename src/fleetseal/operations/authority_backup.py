@@ -14,7 +14,7 @@ from fleetseal.operations.ceremony import Ceremony, Kept
 from fleetseal.operations.services import Services
 from fleetseal.pki import acceptance, chain, pkcs12
 from fleetseal.pki.issuer import KeyFile, NewKey, Sealing
-from fleetseal.store import audit, authorities
+from fleetseal.store import audit, authorities, crls
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
 
@@ -130,6 +130,9 @@ async def _bring(
             kept = Kept(None if row is None else row.id, part.key, KeyFile(part.key.name, sealing))
             made = await ceremony.imported(part.name, kept, judged, 1 if part is lowest else 2)
             await ceremony.keep(made, passphrase)
+            async with services.database.transaction() as tx:
+                await crls.skip_numbers(tx, made.id, now=services.clock.now(), actor=actor)
+            await ceremony.first_crl(made, above=judged.path[1:])
         await ceremony.complete("ca restore", lowest.name)
 
 

@@ -22,7 +22,7 @@ from fleetseal.core.secrets import Secret, sync_directory, write_private
 from fleetseal.core.text import timestamp
 from fleetseal.operations import issuing
 from fleetseal.operations.backup import KEY_FILES
-from fleetseal.store import audit, certificates, copy, inventory, tasks
+from fleetseal.store import audit, authorities, certificates, copy, crls, inventory, tasks
 from fleetseal.store.database import Database, Transaction
 
 UNFINISHED: Final = ".restoring"
@@ -116,6 +116,9 @@ async def _settle(tx: Transaction, head: _Head, *, now: datetime, actor: str) ->
         ended.append({"task": job.task_id, "device": job.device_id, "mac": job.mac, "address": job.address})
     for task in await tasks.unfinished_tasks(tx):
         await tasks.finish_task(tx, task.id, now=now)
+    for authority in await authorities.every(tx):
+        if authority.key_file is not None:
+            await crls.skip_numbers(tx, authority.id, now=now, actor=actor)
     devices = await inventory.look_in_full(tx)
     signed = await certificates.number_signed(tx)
     detail = {"made": timestamp(head.made), "version": head.version, "schema": head.schema, "ended": len(ended)}
@@ -134,7 +137,8 @@ def _message(head: _Head, devices: int, signed: int, ended: int) -> str:
     work = "" if not ended else f" Jobs that were open then and were ended: {ended}. See fleetseal task list."
     return (
         f"Restored as of {timestamp(head.made)} (devices: {devices}, certificates: {signed}).{work} Look at every "
-        "device now, so that certificates signed since then come into the records: fleetseal device refresh --all."
+        "device now, so that certificates signed since then come into the records (fleetseal device refresh --all). "
+        "Revoke again what was revoked since."
     )
 
 

@@ -87,7 +87,7 @@ async def get(tx: Transaction, id_: IssuanceId) -> IssuanceRecord:
     return found[0]
 
 
-async def by_serial(tx: Transaction, authority_id: AuthorityId, serial: str) -> IssuanceRecord | None:
+async def under_serial(tx: Transaction, authority_id: AuthorityId, serial: str) -> IssuanceRecord | None:
     """What a CA signed, or intended, under this serial number."""
     found = await _select(tx, issuance.c.authority_id == authority_id, issuance.c.serial == serial)
     return found[0] if found else None

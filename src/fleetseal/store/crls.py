@@ -69,6 +69,17 @@ async def next_number(tx: Transaction, authority_id: AuthorityId) -> int:
     return int(await tx.scalar(select(func.max(crl.c.number)).where(crl.c.authority_id == authority_id)) or 0) + 1
 
 
+async def skip_numbers(tx: Transaction, authority_id: AuthorityId, *, now: datetime, actor: str) -> None:
+    """The CA comes from a backup, and what it signed since is forgotten: its next number is above the seconds since
+    1970, so that none is used again and none is smaller than a published one. An open intent is abandoned."""
+    if (left := await open_intent(tx, authority_id)) is not None:
+        await change(tx, left.id, state="abandoned")
+    number = max(await next_number(tx, authority_id), int(now.timestamp()))
+    columns = {"number": number, "this_update": now, "next_update": now, "entries": 0, "tbs_sha256": ""}
+    gap = await add(tx, authority_id=authority_id, **columns, actor=actor, created=now)
+    await change(tx, gap, state="abandoned")
+
+
 async def prune(tx: Transaction, authority_id: AuthorityId, *, below: int, now: datetime) -> None:
     """CRLs with smaller numbers, past their next update or never signed, keep numbers, times and hashes only."""
     old = (crl.c.authority_id == authority_id, crl.c.number < below, crl.c.content.is_not(None))

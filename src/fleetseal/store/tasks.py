@@ -243,6 +243,7 @@ async def end_restored(tx: Transaction, record: JobRecord, *, made: datetime, no
         )
     )
     await tx.execute(update(job_step).where(job_step.c.job_id == record.id).values(undo=None))
+    await bundles.wipe_keys(tx, [record.id])
 
 
 async def newest_job(tx: Transaction, device_id: DeviceId) -> JobId | None:
