@@ -112,7 +112,7 @@ async def _settle(tx: Transaction, head: _Head, *, now: datetime, actor: str) ->
     ended = []
     for job in await tasks.active_jobs(tx):
         await issuing.abandon_job(tx, job.id, reason="It was open when the backup was made.", now=now)
-        await tasks.end_restored(tx, job, made=head.made, now=now)
+        await copy.end_open_job(tx, job, made=head.made, now=now)
         ended.append({"task": job.task_id, "device": job.device_id, "mac": job.mac, "address": job.address})
     for task in await tasks.unfinished_tasks(tx):
         await tasks.finish_task(tx, task.id, now=now)

@@ -6,13 +6,18 @@ afterwards, so that a copy of any age can be used.
 
 import base64
 from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from fleetseal.core.errors import InvalidInput
+from fleetseal.core.model import JobStatus
+from fleetseal.store import bundles
 from fleetseal.store.database import Database, Transaction
+from fleetseal.store.schema import job, job_step
+from fleetseal.store.tasks import JobRecord
 
 Batch = tuple[str, Sequence[str], list[list[Any]]]
 """A table, its columns, and rows of JSON values: bytes are `{"base64": "…"}`."""
@@ -65,6 +70,31 @@ class Loader:
 
     async def _columns(self, table: str) -> list[str]:
         return [row.name for row in await self._tx.execute(text(f'PRAGMA table_info("{table}")'))]
+
+
+async def end_open_job(tx: Transaction, record: JobRecord, *, made: datetime, now: datetime) -> None:
+    """A job that was active when a backup was made ends: `Cancelled` if it had not begun, else `Failed`, with its undos
+    forgotten, for they are of a state of the device that is long past."""
+    begun = record.run_number > 0
+    what = "It was at work" if begun else "It was waiting"
+    description = (
+        f"{what} when the backup of {made:%Y-%m-%d %H:%M} UTC was made, which was restored. What became of it is not "
+        f"on record. Look at the device (fleetseal device refresh), then: fleetseal task retry {record.task_id}."
+    )
+    await tx.execute(
+        update(job)
+        .where(job.c.id == record.id)
+        .values(
+            active=False,
+            released=True,
+            unwinding=None,
+            status=JobStatus.FAILED if begun else JobStatus.CANCELLED,
+            description=description,
+            finished=now,
+        )
+    )
+    await tx.execute(update(job_step).where(job_step.c.job_id == record.id).values(undo=None))
+    await bundles.wipe_keys(tx, [record.id])
 
 
 async def revision(tx: Transaction) -> str:

@@ -221,31 +221,6 @@ async def end_unchanged(tx: Transaction, job_ids: Sequence[JobId], *, descriptio
     )
 
 
-async def end_restored(tx: Transaction, record: JobRecord, *, made: datetime, now: datetime) -> None:
-    """A job that was active when a backup was made ends: `Cancelled` if it had not begun, else `Failed`, with its undos
-    forgotten, for they are of a state of the device that is long past."""
-    begun = record.run_number > 0
-    what = "It was at work" if begun else "It was waiting"
-    description = (
-        f"{what} when the backup of {made:%Y-%m-%d %H:%M} UTC was made, which was restored. What became of it is not "
-        f"on record. Look at the device (fleetseal device refresh), then: fleetseal task retry {record.task_id}."
-    )
-    await tx.execute(
-        update(job)
-        .where(job.c.id == record.id)
-        .values(
-            active=False,
-            released=True,
-            unwinding=None,
-            status=JobStatus.FAILED if begun else JobStatus.CANCELLED,
-            description=description,
-            finished=now,
-        )
-    )
-    await tx.execute(update(job_step).where(job_step.c.job_id == record.id).values(undo=None))
-    await bundles.wipe_keys(tx, [record.id])
-
-
 async def newest_job(tx: Transaction, device_id: DeviceId) -> JobId | None:
     """The last that was made for this device: another one means that a task began."""
     found = await tx.scalar(select(func.max(job.c.id)).where(job.c.device_id == device_id))
