@@ -14,6 +14,7 @@ from fleetseal.core.errors import Conflict, NotFound, StoreError
 from fleetseal.core.model import Device, DeviceId, Login
 from fleetseal.core.secrets import Sealer
 from fleetseal.store import alarms, audit, inventory, settings
+from fleetseal.store.audit import Verdict
 from fleetseal.store.database import Database
 from tests.support import NOW, FakeRng
 
@@ -166,7 +167,7 @@ async def test_records_are_numbered_chained_and_read_newest_first(database: Data
     await trail(database, 5)
     async with database.reading() as tx:
         assert [one.number for one in await audit.records(tx, limit=2)] == [5, 4]
-        assert await audit.first_broken(tx) is None
+        assert await audit.verify(tx) == Verdict(5, 0, None)
 
 
 TAMPERING = [
@@ -190,7 +191,9 @@ async def test_a_change_a_gap_and_a_reorder_are_found_and_located(
         connection.execute(statement)
     connection.close()
     async with database.reading() as tx:
-        assert await audit.first_broken(tx) == first
+        broken = (await audit.verify(tx)).broken
+    assert broken is not None
+    assert broken.number == first
 
 
 async def test_what_cannot_be_recorded_does_not_happen(database: Database, tmp_path: Path) -> None:

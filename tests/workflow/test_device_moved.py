@@ -98,7 +98,7 @@ async def test_a_search_follows_a_device_to_its_new_address(street: Street, prof
     assert (row["change"]["verdict"], row["change"]["decision"]) == ("address changed", False)
     assert ADDRESSES[0] in row["change"]["reason"]
     async with street.here.services.database.reading() as tx:
-        assert await audit.first_broken(tx) is None
+        assert (await audit.verify(tx)).broken is None
         (record,) = [one for one in await audit.records(tx) if one.action == "device set"]
     assert (record.actor, record.detail["address"], record.detail["before"]) == (
         "fleetseal", ADDRESSES[3], ADDRESSES[0],

@@ -45,7 +45,7 @@ async def listed(one: Site) -> list[dict[str, Any]]:
 
 async def actions(one: Site) -> list[str]:
     async with one.services.database.reading() as tx:
-        assert await audit.first_broken(tx) is None
+        assert (await audit.verify(tx)).broken is None
         return [record.action for record in reversed(await audit.records(tx)) if record.action.startswith("device")]
 
 
