@@ -40,7 +40,7 @@ async def delete(here: Site, camera: SimulatedDevice, alias: str = FOREIGN) -> d
 
 
 async def listed(here: Site, *, public_roots: bool = False) -> dict[str, dict[str, Any]]:
-    (device,) = await certificates.list_(here.services, EVERYTHING, public_roots=public_roots)
+    (device,) = await certificates.list_(here.services, EVERYTHING, actor="test", public_roots=public_roots)
     assert device["message"] == ""
     return {entry["alias"]: entry for entry in device["certificates"]}
 
@@ -81,11 +81,11 @@ async def test_public_roots_of_the_factory_are_shown_on_request(tmp_path: Path) 
         plant = SiteAuthority("Plant")
         camera.device.install_authority("Amazon Root CA 1", x509.load_der_x509_certificate(plant.issuing))
         camera.device.install_authority(other, x509.load_der_x509_certificate(plant.root))
-        (device,) = await certificates.list_(here.services, EVERYTHING)
+        (device,) = await certificates.list_(here.services, EVERYTHING, actor="test")
         shown = {one["alias"] for one in device["certificates"] if one["kind"] == "ca"}
         assert shown == makers | {"ISRG Root X1", "Amazon Root CA 1", other}
         assert device["hidden"] == len(names) - len(shown)
-        (every,) = await certificates.list_(here.services, EVERYTHING, public_roots=True)
+        (every,) = await certificates.list_(here.services, EVERYTHING, actor="test", public_roots=True)
         assert {one["alias"] for one in every["certificates"] if one["kind"] == "ca"} == names
         assert every["hidden"] == 0
 
@@ -96,7 +96,7 @@ async def test_a_device_that_cannot_be_read_hides_no_other(tmp_path: Path) -> No
         for camera in (dead, alive):
             await here.add(camera)
         await dead.trouble(unreachable=True)
-        first, second = await certificates.list_(here.services, EVERYTHING)
+        first, second = await certificates.list_(here.services, EVERYTHING, actor="test")
         assert (first["mac"], first["certificates"]) == ((await here.show(dead))["mac"], [])
         assert first["message"]
         assert (second["message"], len(second["certificates"])) == ("", len(alive.aliases))

@@ -43,7 +43,7 @@ async def test_the_one_usable_entry_serves_https(tmp_path: Path, profile: str) -
     async with camera_at(tmp_path, profile) as (here, camera):
         leaf, proved = give(camera, "plant"), (await here.device(camera)).trust_level is TrustLevel.FACTORY
         entries = camera.aliases
-        (shown,) = await preview.plan(here.services, selection=EVERYTHING, wish=WISH)
+        (shown,) = await preview.plan(here.services, actor="test", selection=EVERYTHING, wish=WISH)
         assert shown["plan"] == "Enable"
         assert "serve plant by HTTPS, which is on the device" in shown["description"]
         outcome = (await here.enable(camera))[0]

@@ -101,7 +101,7 @@ async def test_a_login_refused_to_a_question_is_not_sent_again(tmp_path: Path, q
             if question == "clock":
                 await clocks.clock(here.services, actor="test", selection=everything)
             else:
-                await preview.plan(here.services, selection=everything, wish={"policy": "keep"})
+                await preview.plan(here.services, actor="test", selection=everything, wish={"policy": "keep"})
         assert len([r for r in camera.requests[before:] if r.authorization is not None]) == 1
         camera.device.users[camera.username] = camera.password
 

@@ -58,7 +58,7 @@ async def test_a_companion_is_unsupported_with_the_reason_and_nothing_is_written
     met = {one["mac"]: one["status"] for one in await here.enable()}
     assert met == {shown["mac"]: "Skipped", (await here.device(camera)).mac: "Finished"}
     assert (companion.web, dict(companion.effects)) == (before, {})
-    (listed,) = await certificates.list_(here.services, Selection(refs=(companion.serial,)))
+    (listed,) = await certificates.list_(here.services, Selection(refs=(companion.serial,)), actor="test")
     assert "no certificate interface" in listed["message"]
 
 
@@ -74,7 +74,7 @@ async def test_a_companion_that_was_never_read_is_found_out_by_the_task(here: Si
     await change(here, companion, username=companion.username, password=Secret(companion.password))
     assert (await here.device(companion)).generation is None
     everyone = Selection(everything=True)
-    (planned,) = await preview.plan(here.services, selection=everyone, wish={})
+    (planned,) = await preview.plan(here.services, actor="test", selection=everyone, wish={})
     assert (planned["plan"], "no certificate interface" in planned["description"]) == ("Skipped", True)
     assert (await here.enable())[0]["status"] == "Skipped"
     assert dict(companion.effects) == {}

@@ -7,9 +7,9 @@ interrupted left nothing usable: its rows are `requested`, and the next ceremony
 import asyncio
 from typing import Any
 
-from fleetseal.core.errors import InvalidInput, NotFound
+from fleetseal.core.errors import InvalidInput, Locked, NotFound
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import issuing
+from fleetseal.operations import issuing, recording
 from fleetseal.operations.authority_views import export, list_, result, show, top, trusted
 from fleetseal.operations.ceremony import Ceremony, Kept
 from fleetseal.operations.services import Services
@@ -133,7 +133,7 @@ async def import_files(
         raise InvalidInput("There is no certificate in the files: a CA needs its certificate and its key.")
     async with services.database.reading() as tx:
         known = await authorities.every(tx)
-    pending, key = await _find_key(services, contents, passphrase, known)
+    pending, key = await _find_key(services, contents, passphrase, known, actor=actor)
     der = certificate_of(key, contents)
     others = (*contents.certificates, *(record.der for record in known if record.der is not None))
     accepted = acceptance.accept(der, others, now=services.clock.now())
@@ -204,14 +204,17 @@ async def trust_only(services: Services, *, actor: str, files: tuple[bytes, ...]
 async def unlock(services: Services, *, actor: str, passphrase: Secret) -> dict[str, Any]:
     """The key under a passphrase is open in this process until `lock` or its end. As `show`.
 
-    Raises NotFound when there is no such key, Locked when the passphrase is wrong.
+    Raises NotFound when there is no such key, Locked when the passphrase is wrong, which is on record too.
     """
     record = await _under_passphrase(services)
     file = issuing.key_file(record)
-    await asyncio.to_thread(services.vault.unlock, file, passphrase)
     try:
-        async with services.database.transaction() as tx:
-            await audit.record(tx, now=services.clock.now(), actor=actor, action="ca unlock", object=record.name)
+        await asyncio.to_thread(services.vault.unlock, file, passphrase)
+    except Locked:
+        await _record_key(services, actor, "ca unlock refused", record)
+        raise
+    try:
+        await _record_key(services, actor, "ca unlock", record)
     except BaseException:
         services.vault.lock(file)  # AUD-FAILS-CLOSED
         raise
@@ -221,9 +224,8 @@ async def unlock(services: Services, *, actor: str, passphrase: Secret) -> dict[
 async def lock(services: Services, *, actor: str) -> dict[str, Any]:
     """The key under a passphrase is closed; a remembered passphrase opens it again when it is needed. As `show`."""
     record = await _under_passphrase(services)
-    services.vault.lock(issuing.key_file(record))
-    async with services.database.transaction() as tx:
-        await audit.record(tx, now=services.clock.now(), actor=actor, action="ca lock", object=record.name)
+    services.vault.lock(issuing.key_file(record))  # first: a key is closed also when that cannot be recorded
+    await _record_key(services, actor, "ca lock", record)
     return await show(services)
 
 
@@ -231,6 +233,11 @@ async def is_open(services: Services) -> bool:
     """Whether no passphrase is needed now, for any key. Raises NotFound when there is no CA."""
     async with services.database.reading() as tx:
         return services.vault.is_open(issuing.key_file(await top(tx)))
+
+
+async def _record_key(services: Services, actor: str, action: str, record: AuthorityRecord) -> None:
+    async with services.database.transaction() as tx:
+        await audit.record(tx, now=services.clock.now(), actor=actor, action=action, object=record.name)
 
 
 async def _under_passphrase(services: Services) -> AuthorityRecord:
@@ -248,7 +255,12 @@ def _require_passphrase(passphrase: Secret | None, sentence: str) -> Secret:
 
 
 async def _find_key(
-    services: Services, contents: Contents, passphrase: Secret | None, known: tuple[AuthorityRecord, ...]
+    services: Services,
+    contents: Contents,
+    passphrase: Secret | None,
+    known: tuple[AuthorityRecord, ...],
+    *,
+    actor: str,
 ) -> tuple[AuthorityRecord | None, NewKey]:
     """The key in the files, or that of the request which the certificates answer."""
     if contents.key is not None:
@@ -256,6 +268,8 @@ async def _find_key(
     given = {chain.describe(der).spki_sha256 for der in contents.certificates}
     for record in known:
         if record.state == "requested" and record.request_der is not None:
+            async with services.database.transaction() as tx:
+                await recording.key_opened(services, tx, record, actor=actor)
             key = services.vault.reopen(issuing.key_file(record))
             if keys.spki_sha256(key.spki) in given:
                 return record, key

@@ -111,11 +111,11 @@ class Ceremony:
         file = KeyFile(key.name, Sealing.SIGNER)
         async with self._services.database.transaction() as tx:
             id_ = await self._add(tx, name, "intermediate", tiers=1, signs_leaves=True, **_key_columns(file))
+            await self._audit(tx, "ca request", name)
         self._services.failpoint("ca-request-recorded")
         await asyncio.to_thread(self._services.vault.keep, key, file)
         async with self._services.database.transaction() as tx:
             await authorities.change(tx, id_, request_der=csr)
-            await self._audit(tx, "ca request", name)
 
     async def imported(self, name: str, kept: Kept, accepted: Accepted, tiers: int) -> Made:
         """Rows for a CA from outside and those above it."""
@@ -139,6 +139,7 @@ class Ceremony:
                 id_ = kept.id
                 self._made.append(id_)
                 await authorities.change(tx, id_, **columns)
+            await self._audit(tx, "ca key keep", name)
         self._services.failpoint("ca-import-recorded")
         return Made(id_, kept.key, kept.file)
 
@@ -179,10 +180,10 @@ class Ceremony:
                     await certificates.change(tx, intent.id, state="abandoned")
                 if record.request_der is not None:
                     continue  # it waits for its certificate
-                if record.key_file is not None:
-                    self._services.vault.discard(issuing.key_file(record))
                 await authorities.change(tx, record.id, state="abandoned", sha256=None)
                 await self._audit(tx, "ca abandon", record.name)
+                if record.key_file is not None:
+                    self._services.vault.discard(issuing.key_file(record))
 
     async def _add(self, tx: Transaction, name: str, role: str, **columns: Any) -> AuthorityId:
         now = self._services.clock.now()

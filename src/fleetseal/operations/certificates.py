@@ -10,7 +10,7 @@ from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.public_roots import PUBLIC_ROOTS
-from fleetseal.operations import issuing, listing, matching, tasks
+from fleetseal.operations import issuing, listing, matching, recording, tasks
 from fleetseal.operations.listing import Context, Row
 from fleetseal.operations.readiness import note_refusal, ready
 from fleetseal.operations.services import Services
@@ -26,8 +26,9 @@ if TYPE_CHECKING:  # reading commands do not load the engine
     from fleetseal.jobs.engine import Engine
 
 
-async def list_(services: Services, selection: Selection, *, public_roots: bool = False) -> list[Row]:
-    """Every entry of each device's store, with a key or as a CA, read from the devices now; nothing is written.
+async def list_(services: Services, selection: Selection, *, actor: str, public_roots: bool = False) -> list[Row]:
+    """Every entry of each device's store, with a key or as a CA, read from the devices now; nothing is written to
+    them. That their logins are used is audited.
 
     One object for each device: `{"id","mac","address","message","certificates","hidden"}`. `message` is empty, or says
     why the device could not be read; `hidden` counts the well-known public roots from the factory that nothing uses,
@@ -39,6 +40,7 @@ async def list_(services: Services, selection: Selection, *, public_roots: bool 
     devices = await listing.choose(services, selection)
     async with services.database.reading() as tx:
         context = await Context.read(services, tx)
+    await recording.logins_used(services, devices, actor=actor, purpose="certificate list")
 
     async def one(device: Device) -> Row:
         shown: Row = {"id": device.id, "mac": device.mac, "address": device.address}

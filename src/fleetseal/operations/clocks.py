@@ -6,7 +6,7 @@ from typing import Any
 from fleetseal.core.errors import AuthenticationFailed, DeviceError, TrustFailure
 from fleetseal.core.model import Device, Selection
 from fleetseal.devices.driver import Connection, Connector
-from fleetseal.operations import listing
+from fleetseal.operations import listing, recording
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import describe_offset
 from fleetseal.operations.readiness import note_refusal, usable_login
@@ -18,7 +18,7 @@ from fleetseal.store import audit, inventory
 
 
 async def clock(services: Services, *, actor: str, selection: Selection, correct: bool = False) -> list[Row]:
-    """Each device's clock minus ours; with `correct`, set to ours and read back. Setting is audited.
+    """Each device's clock minus ours; with `correct`, set to ours and read back. Audited.
 
     One object for each device: `{"id","mac","address","result","offset","message"}`. `result` is `read`, `set` or
     `failed`; `offset` is in seconds, null when it could not be read.
@@ -26,6 +26,7 @@ async def clock(services: Services, *, actor: str, selection: Selection, correct
     devices = await listing.choose(services, selection)
     async with services.database.reading() as tx:
         settings, busy = await current(services, tx), await inventory.active_tasks(tx)
+    await recording.logins_used(services, devices, actor=actor, purpose="device clock")
     clocks = _Clocks(services, services.connect(settings), actor, correct)
     rows = []
     for device in devices:

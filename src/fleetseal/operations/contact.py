@@ -32,6 +32,7 @@ from fleetseal.core.model import (
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
 from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
+from fleetseal.operations import recording
 from fleetseal.operations.adoption import adopt, name_entry
 from fleetseal.operations.changes import Change, Verdict, stays, stored
 from fleetseal.operations.following import Seen, follow
@@ -98,8 +99,11 @@ async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | Non
                 return None
             if found is not None and await inventory.login(tx, services.sealer, device_id) is None:
                 await inventory.set_login(tx, services.sealer, device_id, found)
+                await recording.login_stored(services, tx, device, found)
             await name_entry(tx, columns)
-            return Outcome(await inventory.change(tx, device_id, **columns), facts)
+            after = await inventory.change(tx, device_id, **columns)
+            await recording.trust_changed(services, tx, now, after)
+            return Outcome(after, facts)
     except Conflict:
         problem = (
             f"It says that it is {columns['serial']}, which is another device of the inventory. Remove one of them."
@@ -184,6 +188,7 @@ class _Look:
             async with self.services.database.transaction() as tx:
                 if not await credentials.note_try(tx, one.id, device_id, now=self.services.clock.now()):
                     continue
+                await recording.credential_tried(self.services, tx, self.device, one)
             columns, facts = await self._logged_in(sight, trust, one.login)
             if columns.pop("password_refused_version", None) is not None:
                 continue

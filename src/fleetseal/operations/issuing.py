@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import IssuanceRefused, Locked, NotFound
 from fleetseal.core.model import Alias, AuthorityId, Chain, Device, DeviceId, IssuanceId, JobId, KeyOrigin
+from fleetseal.operations.recording import OURSELVES, open_issuer
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
 from fleetseal.pki import chain, keys, profile
@@ -21,8 +22,7 @@ from fleetseal.store.certificates import IssuanceRecord
 from fleetseal.store.database import Transaction
 
 _CLOCK_STEP = timedelta(seconds=5)
-_ACTOR = "fleetseal"
-"""Jobs sign by themselves; the person who asked is in the record of the task."""
+_ACTOR = OURSELVES  # jobs sign by themselves; the record of the task says who asked
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ async def issue(services: Services, tx: Transaction, issuance_id: IssuanceId) ->
     if intent.state == "intended":
         record, signer = await authorities.get(tx, intent.authority_id), await signer_of(tx, intent.authority_id)
         now = signing_time(record, services.clock.now())
-        issuer = services.vault.issuer(key_file(record), signer)
+        issuer = await open_issuer(services, tx, record, key_file(record), signer)
         await record_signature(tx, intent, issuer.issue(ticket_for(issuer, intent)), now=now, actor=_ACTOR)
     return await chain_for(tx, issuance_id)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fleetseal.core.errors import FleetsealError, NotFound, StoreError
 from fleetseal.core.model import DeviceId
-from fleetseal.operations import contact, glances
+from fleetseal.operations import contact, glances, recording
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
 from fleetseal.store import inventory
@@ -31,6 +31,19 @@ _GLANCES_AT_ONCE: Final = 100  # in one part
 _READS_AT_ONCE: Final = 20  # in all: they send logins, and take a second or two each
 
 _log = logging.getLogger(__name__)
+
+
+async def recorded_poll(services: Services) -> None:
+    """As `poll`, as soon as the audit log says that logins of devices are used from now on with no person at hand; none
+    is before (AUD-FAILS-CLOSED)."""
+    while True:
+        try:
+            await recording.poll_begins(services)
+            break
+        except StoreError as error:
+            _log.warning("The poll waits for the audit log: %s", error.message)
+            await services.clock.sleep(AGAIN)
+    await poll(services)
 
 
 async def poll(services: Services) -> None:

@@ -1,4 +1,4 @@
-"""`https enable --plan`: what would be done to each device now. Devices are read, nothing is written."""
+"""`https enable --plan`: what would be done to each device now. Devices are read, nothing is written to them."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from fleetseal.core.errors import AuthenticationFailed, FleetsealError
 from fleetseal.core.model import Device, EnableWish, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.text import clean
-from fleetseal.operations import listing, observe
+from fleetseal.operations import listing, observe, recording
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Bind, Go, Plan, Refused, Skipped, Switch, Unchanged
 from fleetseal.operations.readiness import note_refusal, ready
@@ -15,7 +15,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
 
 
-async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]) -> list[Row]:
+async def plan(services: Services, *, actor: str, selection: Selection, wish: dict[str, Any]) -> list[Row]:
     """One object for each device: `{"id","mac","address","plan","description"}`.
 
     `plan` is `Enable`, `Unchanged`, `Skipped` or `Failed`. Raises NotFound, Conflict, InvalidInput for the selection.
@@ -23,6 +23,7 @@ async def plan(services: Services, *, selection: Selection, wish: dict[str, Any]
     devices = await listing.choose(services, selection)
     settings = await in_force(services)
     named = bool(selection.refs)
+    await recording.logins_used(services, devices, actor=actor, purpose="https enable --plan")
 
     async def one(device: Device) -> Row:
         try:

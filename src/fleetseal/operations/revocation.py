@@ -15,7 +15,7 @@ from typing import Any, Final
 from fleetseal.core.errors import FleetsealError, IssuanceRefused
 from fleetseal.core.model import AuthorityId
 from fleetseal.core.text import timestamp
-from fleetseal.operations import issuing, publication
+from fleetseal.operations import issuing, publication, recording
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
 from fleetseal.pki import chain, crl, keys, profile
@@ -50,7 +50,7 @@ async def renew_crls(services: Services, *, actor: str, anew: bool = False) -> l
                 continue
             try:
                 file = issuing.key_file(standing.record)
-                issuer = await asyncio.to_thread(services.vault.issuer, file, standing.signer)
+                issuer = await recording.issuer(services, standing.record, file, standing.signer)
                 await _make(services, standing.record.id, issuer, actor=actor)
             except FleetsealError as error:  # raised below: the other CAs have theirs all the same
                 failures.append(error)

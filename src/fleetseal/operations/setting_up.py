@@ -22,7 +22,7 @@ from fleetseal.core.model import Device, Login, PeerTrust, Pinned, Plaintext, Se
 from fleetseal.core.runtime import side_by_side
 from fleetseal.devices.axis.catalogue import support
 from fleetseal.devices.driver import Connector, Sight
-from fleetseal.operations import listing
+from fleetseal.operations import listing, recording
 from fleetseal.operations.contact import look_again
 from fleetseal.operations.listing import Row
 from fleetseal.operations.services import Services
@@ -64,6 +64,7 @@ class _SettingUp:
             return _row(device, "failed", error.message)
         async with self.services.database.transaction() as tx:
             await inventory.set_login(tx, self.services.sealer, device.id, self.login)
+            await recording.login_stored(self.services, tx, device, self.login, actor=self.actor)
         found = (await look_again(self.services, device.id)).device
         return _row(found, "set up", f"Its administrator is {self.login.username}. The login is stored.")
 

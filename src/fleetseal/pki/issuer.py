@@ -258,6 +258,10 @@ class Vault:
         unattended = file.sealing is Sealing.SIGNER or (file.remembered and self._passphrase_path(file).exists())
         return unattended and self._signer_key.exists() and self._path(file).exists()
 
+    def holds(self, file: KeyFile) -> bool:
+        """Whether the key is in memory."""
+        return file.name in self._open
+
     def issuer(self, file: KeyFile, signer: Signer) -> Issuer:
         """The issuer of this key under this certificate.
 

@@ -7,7 +7,7 @@ transaction across a device call.
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -92,6 +92,15 @@ class Database:
                 return
         async with self.transaction() as tx:
             await tx.run_sync(_upgrade, revision)
+
+
+def on_rollback(tx: Transaction, undo: Callable[[], None]) -> None:
+    """`undo` is called if this transaction is not committed: for effects that are not in the database."""
+
+    def undone(_: Connection) -> None:
+        undo()
+
+    event.listen(tx.sync_connection, "rollback", undone)
 
 
 def _url(where: Path | str) -> URL:

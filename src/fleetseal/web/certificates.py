@@ -17,7 +17,7 @@ async def list_certificates(
     backend: Asked, devices: Annotated[list[str] | None, Query(alias="device")] = None, public_roots: bool = False
 ) -> list[dict[str, Any]]:
     selection = Selection(tuple(devices or ()), everything=not devices)
-    return await certificates.list_(backend.services, selection, public_roots=public_roots)
+    return await certificates.list_(backend.services, selection, actor=backend.actor, public_roots=public_roots)
 
 
 @router.post("/installation", status_code=202, summary="Install certificates with their keys on devices; the task")

@@ -42,7 +42,8 @@ async def request_task(backend: Asked, body: TaskRequest) -> Row:
 
 @router.post("/plan", summary='What "Enable HTTPS" would do to each device now; nothing is changed')
 async def plan_task(backend: Asked, body: PlanRequest) -> list[Row]:
-    return await preview.plan(backend.services, selection=body.selection.chosen(), wish=await _wish(backend, body.wish))
+    wish = await _wish(backend, body.wish)
+    return await preview.plan(backend.services, actor=backend.actor, selection=body.selection.chosen(), wish=wish)
 
 
 @router.get("/suspended", summary="Unfinished tasks that nobody works on")
