@@ -229,6 +229,7 @@ async def open_application(
     Raises InUse at once when another process owns it, StoreError when it cannot be used, Conflict when a restore into
     it was interrupted.
     """
+    from fleetseal.operations import anchors
     from fleetseal.operations.restore import require_finished
 
     clock, rng = clock or SystemClock(), rng or SystemRng()
@@ -241,12 +242,13 @@ async def open_application(
                 application = Application(services, group, serving=work)
                 try:
                     if work:
-                        from fleetseal.operations.poll import poll
+                        from fleetseal.operations.poll import recorded_poll
 
                         await application.open_door()
                         await application.publish()
                         await application.engine()
-                        application.spawn(poll(services))
+                        application.spawn(recorded_poll(services))
+                        application.spawn(anchors.hourly(services))
                         application.spawn(application.nights.keep())
                     else:
                         application.spawn(_open_later(application, clock))

@@ -38,6 +38,7 @@ CONTRACT = {  # the table "Settings and defaults" of the command line's contract
     "devices.maker-roots": "",
     "discovery.use-hostname": "false",
     "jobs.concurrency": "100",
+    "audit.anchor-file": "",
     "alarm.email": "",
     "alarm.webhook": "",
     "alarm.syslog": "",

@@ -216,6 +216,12 @@ class Settings:
         "discovery.use-hostname", False, _SWITCH, "store and dial the host name that a device announces"
     )
     jobs_concurrency: int = _setting("jobs.concurrency", 100, _whole(1, 1000), "devices worked on at once")
+    audit_anchor_file: str = _setting(
+        "audit.anchor-file",
+        "",
+        _FILE,
+        "file, on another machine's disk, to which the head of the audit log is added every hour",
+    )
     alarm_email: str = _setting("alarm.email", "", _TEXT, "where alarms go by e-mail")
     alarm_webhook: str = _setting("alarm.webhook", "", _TEXT, "where alarms go by HTTP POST")
     alarm_syslog: str = _setting("alarm.syslog", "", _TEXT, "where alarms go by syslog")

@@ -1,8 +1,10 @@
 """Time and randomness as arguments: the protocols, and the one place that asks the system; work side by side."""
 
 import asyncio
+import concurrent.futures
 import secrets
-from collections.abc import Coroutine, Iterable
+import threading
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Protocol, TypeVar
 
@@ -71,3 +73,31 @@ async def side_by_side(works: Iterable[Coroutine[Any, Any, T]], *, at_once: int)
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None  # callers tell errors by their class
     return [task.result() for task in running]
+
+
+class Aside:
+    """Work on disks that may be dead: a network disk can hold a thread for ever, which must hold neither the end of
+    this process nor a thread of the pool that others need. One work at a time."""
+
+    def __init__(self, patience: float = 30.0) -> None:
+        self._patience = patience  # seconds
+        self._thread: threading.Thread | None = None
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises. Raises TimeoutError when that takes longer than the patience, and at once
+        while an earlier work has not come back."""
+        if self._thread is not None and self._thread.is_alive():
+            raise TimeoutError
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        outcome.set_running_or_notify_cancel()  # whoever stops waiting cannot stop it
+
+        def run() -> None:
+            try:
+                outcome.set_result(work())
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        self._thread = threading.Thread(target=run, name="aside", daemon=True)
+        self._thread.start()
+        async with asyncio.timeout(self._patience):
+            return await asyncio.wrap_future(outcome)
