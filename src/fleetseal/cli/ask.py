@@ -1,7 +1,10 @@
 """What a person is asked: secrets, files and yes or no. Secrets are never arguments."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from fleetseal.core.errors import InvalidInput
 
@@ -35,6 +38,23 @@ def write(file: Path, content: bytes) -> None:
     """Raises InvalidInput when it cannot be written."""
     try:
         file.expanduser().write_bytes(content)
+    except OSError as error:
+        raise InvalidInput(f"The file {file} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def created(file: Path) -> Iterator[TextIO]:
+    """A new text file, open for writing; gone again if the block fails. Raises InvalidInput when there is such a file
+    already, or it cannot be written."""
+    path = file.expanduser()
+    try:
+        opened = path.open("x", encoding="utf-8", newline="")
+        try:
+            with opened:
+                yield opened
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise InvalidInput(f"The file {file} cannot be written: {error.strerror}.") from error
 

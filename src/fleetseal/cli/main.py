@@ -17,6 +17,7 @@ _NOUNS = {
     "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
     "alarm": "Conditions that hold now and need attention: list and acknowledge them.",
     "trust": "Trust in the CA on computers: install it on this one, remove it, or show the steps for others.",
+    "audit": "The audit log: who did what. List, verify and export it.",
     "settings": "Settings: list, get and set them.",
 }
 _VERBS = {

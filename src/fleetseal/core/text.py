@@ -3,8 +3,17 @@
 import re
 import unicodedata
 from datetime import UTC, datetime
+from typing import Final
 
 _SHOWN = dict.fromkeys(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"), "\N{REPLACEMENT CHARACTER}") | {"Zs": " "}
+
+FORMULA: Final = re.compile("[\t\r\n]|\\s*[=+\\-@'\uff1d\uff0b\uff0d\uff20]")
+"""How a cell begins that a spreadsheet may calculate; and our own apostrophe, so that reading gives back what was."""
+
+
+def escaped(cell: str) -> str:
+    """The cell for a CSV file: with an apostrophe before it where a spreadsheet would take it for a formula."""
+    return f"'{cell}" if FORMULA.match(cell) else cell
 
 
 def clean(text: str, *, limit: int = 200) -> str:

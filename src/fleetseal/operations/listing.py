@@ -202,7 +202,7 @@ async def choose(services: Services, selection: Selection) -> list[Device]:
 def compile_filters(filters: Iterable[str]) -> Callable[[Row], bool]:
     """A test that a row passes when it passes every word: a substring of any column, `column:value`, or
     `firmware:<9.80` (also `<=`, `>`, `>=`), compared part by part. Raises InvalidInput for an unknown column."""
-    tests = [_word_test(word) for text in filters for word in _words(text)]
+    tests = [_word_test(word) for text in filters for word in words(text)]
     return lambda row: all(test(row) for test in tests)
 
 
@@ -212,7 +212,8 @@ def sort_rows(rows: list[Row], column: str) -> list[Row]:
     return sorted(rows, key=lambda row: (not _text(row, column), _sort_key(_text(row, column), column)))
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Of a filter, as a shell divides them. Raises InvalidInput for an open quote."""
     try:
         return shlex.split(text)
     except ValueError as error:

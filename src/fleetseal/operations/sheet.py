@@ -7,13 +7,12 @@ A cell that a spreadsheet would take for a formula is written with an apostrophe
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.text import clean
+from fleetseal.core.text import FORMULA, clean, escaped
 
 READ: Final = (
     "address",
@@ -34,9 +33,6 @@ SHOWN: Final = ("announced_name", "model", "product_type", "firmware", "status",
 person typed it, so that no import makes it a typed one."""
 
 WRITTEN: Final = (*(name for name in READ if name != "password"), *SHOWN)
-
-_FORMULA = re.compile("[\t\r\n]|\\s*[=+\\-@'\uff1d\uff0b\uff0d\uff20]")
-"""How a cell begins that a spreadsheet may calculate; and our own apostrophe, so that reading gives back what was."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ def write(rows: Iterable[Mapping[str, Any]], form: str) -> str:
     written = io.StringIO(newline="")
     writer = csv.writer(written)
     writer.writerow(WRITTEN)
-    writer.writerows([_escaped(_text(row[name])) for name in WRITTEN] for row in rows)
+    writer.writerows([escaped(_text(row[name])) for name in WRITTEN] for row in rows)
     return written.getvalue()
 
 
@@ -131,10 +127,6 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _escaped(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
 def _plain(cell: str) -> str:
     cell = cell.strip()
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell

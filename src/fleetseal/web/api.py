@@ -7,6 +7,7 @@ from fleetseal import __version__
 from fleetseal.operations.discover import Discovery
 from fleetseal.web import (
     alarms,
+    audit,
     authorities,
     backups,
     certificates,
@@ -53,6 +54,7 @@ def build(backend: Backend) -> FastAPI:
         tasks,
         nightly,
         alarms,
+        audit,
         settings,
     )
     for router in (_server, *(noun.router for noun in nouns)):

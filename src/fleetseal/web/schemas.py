@@ -278,6 +278,15 @@ class NightlyRequest(Continuation):
     clock_is_right: bool = False
 
 
+# ---------------------------------------------------------------- audit
+
+
+class AuditVerification(Body):
+    """`anchors`: the text of a file of anchors; without it that of `audit.anchor-file` is read."""
+
+    anchors: str | None = None
+
+
 def secret(value: SecretStr | None) -> Secret | None:
     return None if value is None else Secret(value.get_secret_value())
 

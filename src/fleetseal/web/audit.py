@@ -1,0 +1,50 @@
+"""The audit log."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from fleetseal.operations import trail
+from fleetseal.operations.trail import Wanted
+from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import AuditVerification
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+Number = Annotated[int, Query(ge=0, le=2**53)]
+
+
+def _wanted(
+    filters: Annotated[list[str] | None, Query(alias="filter")] = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> Wanted:
+    return Wanted(tuple(filters or ()), since, until)
+
+
+Chosen = Annotated[Wanted, Depends(_wanted)]
+
+
+@router.get("", summary="Records, the newest first; `before` a number, those with smaller ones")
+async def list_records(
+    backend: Asked,
+    wanted: Chosen,
+    before: Number | None = None,
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    return await trail.newest(backend.services, wanted, before=before, limit=limit)
+
+
+@router.get("/export", summary="Records, the oldest first; `after` a number, those with larger ones")
+async def export_records(
+    backend: Asked,
+    wanted: Chosen,
+    after: Number = 0,
+    limit: int = trail.MOST,
+) -> list[dict[str, Any]]:
+    return await trail.oldest(backend.services, wanted, after=after, limit=limit)
+
+
+@router.post("/verification", summary="Whether every record is as it was written, and where the first fault is")
+async def verify_records(backend: Asked, body: AuditVerification) -> dict[str, Any]:
+    return await trail.verify(backend.services, anchored=body.anchors)
