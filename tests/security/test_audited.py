@@ -30,7 +30,7 @@ from fleetseal.operations import (
     settings,
     signing,
     tasks,
-    trust,
+    trusting,
 )
 from fleetseal.operations.inventory import Changes
 from fleetseal.sim.fleet import PASSWORD, DeviceSpec, SimulatedDevice
@@ -274,7 +274,7 @@ async def login_is_stored(here: Site) -> bool:
 
 async def accept(here: Site) -> None:
     device = await here.device(camera_of(here))
-    await trust.accept(here.services, actor=ANNA, accepted={device.id: None})
+    await trusting.accept(here.services, actor=ANNA, accepted={device.id: None})
 
 
 async def accepts_plain(here: Site) -> bool:

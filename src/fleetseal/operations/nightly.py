@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import DeviceError, FleetsealError, InvalidInput, StoreError
 from fleetseal.core.model import Device, JobStatus, TaskAction, TaskId
-from fleetseal.core.runtime import side_by_side
-from fleetseal.operations import alarm_pass, issuing, renewal, revocation, shared_keys, tasks, windows
+from fleetseal.core.runtime import Aside, side_by_side
+from fleetseal.operations import alarm_pass, anchors, issuing, renewal, revocation, shared_keys, tasks, windows
 from fleetseal.operations.audit_fleet import audit_fleet
 from fleetseal.operations.renewal import Night, Skip
 from fleetseal.operations.run_job import unforeseen
@@ -126,6 +126,7 @@ async def _prune(run: NightRun) -> None:
 async def _alarms(run: NightRun) -> None:
     await alarm_pass.devices(run.services)
     await alarm_pass.authority(run.services)
+    await anchors.drop(run.services, Aside())  # which is an alarm where it fails
 
 
 Part = Callable[[NightRun], Awaitable[None]]
