@@ -110,7 +110,7 @@ async def test_a_restored_site_goes_on_where_its_devices_are(drill: Drill, tmp_p
     async with here.services.database.reading() as tx:
         some = await rows.find(tx, "ACCC8E0003E7")
         login = await rows.login(tx, here.services.sealer, some.id)
-        assert await audit.first_broken(tx) is None
+        assert (await audit.verify(tx)).broken is None
     assert login == Login("root", LOGIN)
 
     await contact.refresh_device(here.services, await here.id_of(camera))
