@@ -41,13 +41,7 @@ WITHOUT_A_CLASS = {
 }
 """Codes that are no class: outcomes of a plan, and the API's answer to a defect."""
 
-WITHOUT_EFFECT_YET = frozenset(
-    {
-        "alarm.email",
-        "alarm.webhook",
-        "alarm.syslog",
-    }
-)
+WITHOUT_EFFECT_YET: frozenset[str] = frozenset()
 """Settings that can be set and that nothing acts on in this version."""
 
 _NEXT = {

@@ -18,6 +18,7 @@ from fleetseal.core.secrets import Sealer, Secret, load_or_create_key
 from fleetseal.devices.connect import AxisConnector
 from fleetseal.devices.target import Resolver, addresses
 from fleetseal.jobs.engine import Engine, running
+from fleetseal.notify.sender import Send, Sender
 from fleetseal.operations import authorities, inventory, settings, tasks
 from fleetseal.operations.run_job import run_job
 from fleetseal.operations.services import Services
@@ -139,6 +140,7 @@ async def make_services(
     clock: Clock | None = None,
     failpoint: Callable[[str], None] | None = None,
     resolver: Resolver = addresses,
+    send: Send | None = None,
 ) -> Services:
     """Everything but the engine, on a data directory; the fleet's maker counts as a maker."""
     clock, rng = clock or SystemClock(), SystemRng()
@@ -159,6 +161,7 @@ async def make_services(
         sealer=Sealer(load_or_create_key(data / "secrets.key", rng), rng),
         vault=Vault(data, rng),
         connect=connect,
+        send=send or Sender(clock),
         sources=read_sources(data, {}),
         failpoint=failpoint or (lambda _: None),
     )

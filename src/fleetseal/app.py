@@ -242,6 +242,7 @@ async def open_application(
                 application = Application(services, group, serving=work)
                 try:
                     if work:
+                        from fleetseal.operations import alarm_delivery
                         from fleetseal.operations.poll import recorded_poll
 
                         await application.open_door()
@@ -250,6 +251,7 @@ async def open_application(
                         application.spawn(recorded_poll(services))
                         application.spawn(anchors.hourly(services))
                         application.spawn(application.nights.keep())
+                        application.spawn(alarm_delivery.keep(services))
                     else:
                         application.spawn(_open_later(application, clock))
                     yield application
@@ -289,6 +291,7 @@ async def simulate(
 
 async def _services(data: Path, clock: Clock, rng: Rng, environment: Mapping[str, str]) -> "Services":
     from fleetseal.core.secrets import Sealer, load_or_create_key
+    from fleetseal.notify.sender import Sender
     from fleetseal.operations.services import Services
     from fleetseal.pki.issuer import Vault
     from fleetseal.store.database import Database
@@ -308,6 +311,7 @@ async def _services(data: Path, clock: Clock, rng: Rng, environment: Mapping[str
         sealer=sealer,
         vault=Vault(data, rng),
         connect=connect,
+        send=Sender(clock),
         sources=sources,
     )
 

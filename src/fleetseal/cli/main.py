@@ -15,7 +15,7 @@ _NOUNS = {
     "https": "HTTPS on devices: enable or update it, or disable it.",
     "certificate": "Certificates: list and delete those on devices, show and revoke those issued here.",
     "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
-    "alarm": "Conditions that hold now and need attention: list and acknowledge them.",
+    "alarm": "Conditions that hold now and need attention: list and acknowledge them, and where they are told.",
     "trust": "Trust in the CA on computers: install it on this one, remove it, or show the steps for others.",
     "audit": "The audit log: who did what. List, verify and export it.",
     "settings": "Settings: list, get and set them.",

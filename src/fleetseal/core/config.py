@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from fleetseal.core import destinations
 from fleetseal.core.errors import InvalidInput
 
 Value = str | int | bool | tuple[str, ...]
@@ -119,10 +120,15 @@ def _parse_file(text: str) -> str:
     return text
 
 
-def _parse_text(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError
-    return text
+def _destination(parse: Callable[[str], object], allowed: str) -> Kind:
+    """Kept as text: what it means is read where it is used."""
+
+    def checked(text: str) -> str:
+        if text:
+            parse(text)
+        return text
+
+    return Kind(f"{allowed}, or empty", checked)
 
 
 _SWITCH: Final = Kind("true or false", _parse_switch)
@@ -131,7 +137,12 @@ _DOMAINS: Final = Kind("domain names separated by commas, or empty", _parse_doma
 _HTTP_ADDRESS: Final = Kind("an http:// address, or empty", _parse_http_address)
 _LISTEN: Final = Kind("an address and a port such as 0.0.0.0:8080 or [::]:8080, or empty", _parse_listen)
 _FILE: Final = Kind("an absolute path, or empty", _parse_file)
-_TEXT: Final = Kind("printable text, or empty", _parse_text)
+_EMAIL: Final = _destination(
+    destinations.email,
+    "smtps://USER@HOST:PORT?from=ADDRESS&to=ADDRESS,ADDRESS (smtp:// for STARTTLS; USER and PORT may be left out)",
+)
+_WEBHOOK: Final = _destination(destinations.webhook, "an https:// address without user, query and fragment")
+_SYSLOG: Final = _destination(destinations.syslog, "tls://HOST:PORT or tcp://HOST:PORT (PORT may be left out)")
 
 
 def _setting(key: str, default: Value, kind: Kind, text: str) -> Any:  # a dataclass field passes for its value's type
@@ -222,9 +233,13 @@ class Settings:
         _FILE,
         "file, on another machine's disk, to which the head of the audit log is added every hour",
     )
-    alarm_email: str = _setting("alarm.email", "", _TEXT, "where alarms go by e-mail")
-    alarm_webhook: str = _setting("alarm.webhook", "", _TEXT, "where alarms go by HTTP POST")
-    alarm_syslog: str = _setting("alarm.syslog", "", _TEXT, "where alarms go by syslog")
+    alarm_email: str = _setting(
+        "alarm.email", "", _EMAIL, "where alarms go by e-mail; the password: fleetseal alarm secret email"
+    )
+    alarm_webhook: str = _setting(
+        "alarm.webhook", "", _WEBHOOK, "where alarms go by signed POST; the key: fleetseal alarm secret webhook"
+    )
+    alarm_syslog: str = _setting("alarm.syslog", "", _SYSLOG, "where alarms go by syslog (RFC 5424)")
 
 
 DEFINITIONS: Final[Mapping[str, Definition]] = {

@@ -10,6 +10,7 @@ FleetsealError
 │   └─ IdentityMismatch
 ├─ TrustFailure
 ├─ IssuanceRefused
+├─ DeliveryFailed
 ├─ StoreError
 ├─ InUse
 └─ StandDown
@@ -180,6 +181,13 @@ class IssuanceRefused(FleetsealError):
     def __init__(self, message: str, *, rule: str) -> None:
         super().__init__(message)
         self.rule = rule
+
+
+class DeliveryFailed(FleetsealError):
+    """A mail, web or log server did not take a message about alarms, or was not the one that was meant."""
+
+    code = "delivery-failed"
+    disposition = Disposition.RETRY
 
 
 class StoreError(FleetsealError):

@@ -3,7 +3,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from fleetseal.core.config import Settings
 from fleetseal.core.model import Device, DeviceId
@@ -16,8 +16,17 @@ from fleetseal.store import alarms, authorities, inventory, nights, renewals
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
 
-Wanted = dict[tuple[str, str], tuple[str, str]]
-"""(cause, object) -> (severity, message)"""
+
+class Condition(NamedTuple):
+    """Something that holds now."""
+
+    severity: str
+    message: str
+    expires: datetime | None = None  # the end of what it warns about
+
+
+Wanted = dict[tuple[str, str], Condition]
+"""(cause, object) -> condition"""
 
 RENEWAL_FAILED: Final = "renewal-failed"
 
@@ -28,6 +37,11 @@ _DEVICE: Final = {
 _SYSTEM: Final = ("ca-expired", "ca-expiring", "ca-locked", "issuing-ca-needs-renewal")
 NIGHT_OVERDUE: Final = ("nightly-overdue", "nightly run")
 
+CLOCK: Final = "clock-jumped"
+THIS_COMPUTER: Final = "this computer"
+"""The object of that alarm where the whole fleet is due at once; where a CA has signed later than now, it is the CA."""
+DISK_LOW: Final = ("disk-nearly-full", "data directory")
+
 SETTLED: Final = ("needs-hands", RENEWAL_FAILED, "certificate-differs", *(cause for cause, _ in _DEVICE.values()))
 """What a proved new certificate on a device ends."""
 
@@ -35,6 +49,7 @@ ASKED_BEFORE: Final = timedelta(days=60)
 """How long before a leaf would be cut short a new issuing CA is asked for (ISS-WITHIN-ISSUER)."""
 OVERDUE: Final = timedelta(days=2)
 _BATCH: Final = 500
+_LEAST_FREE: Final = 2**30  # bytes
 
 
 async def authority(services: Services) -> None:
@@ -52,12 +67,43 @@ async def overdue(services: Services) -> None:
         last = max(filter(None, (await nights.last_success(tx), min(made, default=None))), default=None)
         fleet = await renewals.fleet_size(tx)
     if fleet and last is not None and now - last > OVERDUE:
-        wanted[NIGHT_OVERDUE] = (
+        wanted[NIGHT_OVERDUE] = Condition(
             "critical",
             f"No nightly run has ended well since {last:%Y-%m-%d %H:%M} UTC: certificates are not renewed. "
             "See why: fleetseal nightly.",
         )
     await settle(services, (NIGHT_OVERDUE[0],), wanted)
+
+
+async def computer(services: Services) -> None:
+    """The alarms about the computer itself are open exactly where their causes hold: its disk, and its clock."""
+    async with services.database.reading() as tx:
+        is_low = DISK_LOW in {(one.cause, one.object) for one in await alarms.open_alarms(tx)}
+        signing = await authorities.find_signing(tx)
+    await settle(services, (DISK_LOW[0],), _of_disk(services, is_low=is_low))
+    now, wanted = services.clock.now(), Wanted()
+    signed = None if signing is None else signing.last_signed or signing.created
+    if signing is not None and signed is not None and now < signed:
+        wanted[CLOCK, signing.name] = Condition(
+            "critical",
+            f"The clock of this computer is behind the last signature of this CA, {signed:%Y-%m-%d %H:%M} UTC. Nothing "
+            "is signed until the clock is right.",
+        )
+    await settle(services, (CLOCK,), wanted, besides={THIS_COMPUTER})
+
+
+def _of_disk(services: Services, *, is_low: bool) -> Wanted:
+    """A gibibyte or a tenth of a small disk is little, a tenth of that very little; an alarm that is open ends when a
+    fifth more is free, so that it does not come and go."""
+    total, free = services.disk(services.data)
+    least = min(_LEAST_FREE, total // 10)
+    if free >= least * (1.2 if is_low else 1.0):
+        return {}
+    message = (
+        f"Less than {round(least * 1.2 / 2**20)} MiB are free where {services.data} is. Make room: on a full disk "
+        "nothing is signed and no job goes on."
+    )
+    return {DISK_LOW: Condition("critical" if free < least // 10 else "warning", message)}
 
 
 async def devices(services: Services) -> None:
@@ -79,7 +125,7 @@ async def devices(services: Services) -> None:
 async def settle(
     services: Services,
     causes: Collection[str],
-    wanted: Mapping[tuple[str, str], tuple[str, str]],
+    wanted: Mapping[tuple[str, str], Condition],
     *,
     among: Collection[str] | None = None,
     besides: Collection[str] = (),
@@ -93,21 +139,22 @@ async def settle(
 
     async with services.database.reading() as tx:
         open_ = {(one.cause, one.object): one for one in await alarms.open_alarms(tx) if meant(one)}
-    told = {key: (one.severity, one.message) for key, one in open_.items()}
+    told = {key: Condition(one.severity, one.message, one.expires) for key, one in open_.items()}
     if told == dict(wanted):
         return
     now = services.clock.now()
     async with services.database.transaction() as tx:
-        for (cause, name), (severity, message) in wanted.items():
-            if told.get((cause, name)) != (severity, message):
-                await alarms.raise_alarm(tx, now=now, cause=cause, object=name, severity=severity, message=message)
+        for (cause, name), condition in wanted.items():
+            if told.get((cause, name)) != condition:
+                await alarms.raise_alarm(tx, now=now, cause=cause, object=name, **condition._asdict())
         for cause, name in told.keys() - wanted.keys():
             await alarms.close_alarm(tx, now=now, cause=cause, object=name)
 
 
 def _of_device(device: Device, settings: Settings, now: datetime) -> Wanted:
+    end = None if device.served_der is None else chain.describe(device.served_der).not_after
     return {
-        (_DEVICE[one.status][0], device.label): (_DEVICE[one.status][1], f"{one.status}. {one.reason}")
+        (_DEVICE[one.status][0], device.label): Condition(_DEVICE[one.status][1], f"{one.status}. {one.reason}", end)
         for one in statuses(device, now=now, settings=settings, active_task=None)
         if one.status in _DEVICE
     }
@@ -123,7 +170,7 @@ async def _of_authorities(services: Services, tx: Transaction, settings: Setting
     if signing is None or fleet == 0:
         return wanted
     if settings.renewal_automatic and not services.vault.is_open(issuing.key_file(signing)):
-        wanted["ca-locked", signing.name] = ("critical", f"{LOCKED} {fleet} devices depend on it.")
+        wanted["ca-locked", signing.name] = Condition("critical", f"{LOCKED} {fleet} devices depend on it.")
     return wanted
 
 
@@ -138,17 +185,16 @@ def _of_authority(record: AuthorityRecord, settings: Settings, now: datetime) ->
     described = chain.describe(record.der)
     name, end = described.common_name or record.name, described.not_after
     if now > end:
-        return {("ca-expired", name): ("critical", f"This CA was valid until {end:%Y-%m-%d}: nothing can be signed.")}
+        message = f"This CA was valid until {end:%Y-%m-%d}: nothing can be signed."
+        return {("ca-expired", name): Condition("critical", message)}
     wanted = Wanted()
     if now >= warning_begins(described.not_before, end, warning_days=settings.certificate_warning_days):
-        wanted["ca-expiring", name] = (
-            "warning",
-            f"This CA is valid until {end:%Y-%m-%d}. Renew it: fleetseal ca renew.",
-        )
+        message = f"This CA is valid until {end:%Y-%m-%d}. Renew it: fleetseal ca renew."
+        wanted["ca-expiring", name] = Condition("warning", message, end)
     if record.signs_leaves and now >= end - timedelta(days=settings.certificate_validity_days) - ASKED_BEFORE:
         message = (
             f"This CA is valid until {end:%Y-%m-%d}: soon it could not sign device certificates of "
             f"{settings.certificate_validity_days} days. Renew it: fleetseal ca renew."
         )
-        wanted["issuing-ca-needs-renewal", name] = ("warning", message)
+        wanted["issuing-ca-needs-renewal", name] = Condition("warning", message)
     return wanted

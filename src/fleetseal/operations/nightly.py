@@ -14,12 +14,22 @@ from fleetseal.core.config import Settings
 from fleetseal.core.errors import DeviceError, FleetsealError, InvalidInput, StoreError
 from fleetseal.core.model import Device, JobStatus, TaskAction, TaskId
 from fleetseal.core.runtime import Aside, side_by_side
-from fleetseal.operations import alarm_pass, anchors, issuing, renewal, revocation, shared_keys, tasks, windows
+from fleetseal.operations import (
+    alarm_delivery,
+    alarm_pass,
+    anchors,
+    issuing,
+    renewal,
+    revocation,
+    shared_keys,
+    tasks,
+    windows,
+)
 from fleetseal.operations.audit_fleet import audit_fleet
 from fleetseal.operations.renewal import Night, Skip
 from fleetseal.operations.run_job import unforeseen
 from fleetseal.operations.services import Services
-from fleetseal.store import alarms, authorities, inventory, nights, renewals
+from fleetseal.store import alarms, authorities, inventory, messages, nights, renewals
 from fleetseal.store import tasks as task_store
 from fleetseal.store.database import Transaction
 from fleetseal.store.nights import NightId
@@ -118,6 +128,7 @@ async def _prune(run: NightRun) -> None:
         async with run.services.database.transaction() as tx:
             if await task_store.prune(tx, before=before, limit=_PRUNED_AT_ONCE) < _PRUNED_AT_ONCE:
                 await alarms.prune(tx, before=before)
+                await messages.prune(tx, before=before)
                 await nights.prune(tx, before=before)
                 break
     await run.engine.prune()
@@ -126,7 +137,12 @@ async def _prune(run: NightRun) -> None:
 async def _alarms(run: NightRun) -> None:
     await alarm_pass.devices(run.services)
     await alarm_pass.authority(run.services)
+    await alarm_pass.computer(run.services)
     await anchors.drop(run.services, Aside())  # which is an alarm where it fails
+
+
+async def _deliver(run: NightRun) -> None:
+    await alarm_delivery.send_waiting(run.services)
 
 
 Part = Callable[[NightRun], Awaitable[None]]
@@ -138,6 +154,7 @@ PARTS: tuple[tuple[str, Part], ...] = (
     ("keys", _keys),
     ("pruning", _prune),
     ("alarms", _alarms),
+    ("delivery", _deliver),
 )
 """What a night does, in this order."""
 
@@ -151,11 +168,12 @@ async def _plan(run: NightRun) -> None:
     obstacle = await _obstacle(run)
     async with services.database.transaction() as tx:
         await decide(run.services, run.settings, tx, run.id, now=now, obstacle=obstacle)
-    wanted = {}
+    wanted = alarm_pass.Wanted()
     if obstacle is not None and obstacle.clock:
-        wanted["clock-jumped", "this computer"] = ("critical", obstacle.reason)
         run.problems.append({"part": "renewal", "reason": obstacle.reason})
-    await alarm_pass.settle(services, ("clock-jumped",), wanted)
+        if not obstacle.behind:
+            wanted[alarm_pass.CLOCK, alarm_pass.THIS_COMPUTER] = alarm_pass.Condition("critical", obstacle.reason)
+    await alarm_pass.settle(services, (alarm_pass.CLOCK,), wanted, among={alarm_pass.THIS_COMPUTER})
 
 
 @dataclass(frozen=True)
@@ -164,7 +182,8 @@ class Obstacle:
 
     reason: str
     locked: bool = False
-    clock: bool = False
+    clock: bool = False  # it is in doubt
+    behind: bool = False  # the CA has signed later: that has its alarm, night or day
 
 
 async def decide(
@@ -233,11 +252,10 @@ async def _obstacle(run: NightRun) -> Obstacle | None:
         return Obstacle("There is no CA here that could sign.")
     if not run.services.vault.is_open(issuing.key_file(signing)):
         return Obstacle("Waits: the CA key is locked.", locked=True)
-    doubt = await _clock_in_doubt(run)
-    return None if doubt is None else Obstacle(doubt, clock=True)
+    return await _clock_in_doubt(run)
 
 
-async def _clock_in_doubt(run: NightRun) -> str | None:
+async def _clock_in_doubt(run: NightRun) -> Obstacle | None:
     """Why nothing may be signed by the clock of this computer (REN-CLOCK-SANE), for people."""
     now = run.services.clock.now()
     async with run.services.database.reading() as tx:
@@ -245,14 +263,15 @@ async def _clock_in_doubt(run: NightRun) -> str | None:
         signing = await authorities.find_signing(tx)
     if signing is not None and now < (signing.last_signed or signing.created):
         reason = f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, and the CA has signed later than that."
-        return f"{reason} Nothing is renewed until the clock is right."
+        return Obstacle(f"{reason} Nothing is renewed until the clock is right.", clock=True, behind=True)
     if run.clock_is_right or not renewal.needs_clocks(due, fleet) or renewal.clocks_agree(await _clocks(run)):
         return None
-    return (
+    reason = (
         f"By the clock of this computer ({now:%Y-%m-%d %H:%M} UTC) {due} of {fleet} certificates are due "
         "at once, and the clocks of the devices do not confirm it. Nothing is renewed until a person does: set the "
         'clock right, or run "fleetseal nightly --clock-is-right".'
     )
+    return Obstacle(reason, clock=True)
 
 
 async def _clocks(run: NightRun) -> list[timedelta]:
@@ -332,7 +351,9 @@ async def _renewal_alarms(run: NightRun) -> None:
     waiting = {one["mac"] or one["address"] for one in record.skipped if one["waits"]}
     waiting |= {one.mac or one.address for one in ended if one.description == _OUT_OF_TIME}
     wanted = {
-        (alarm_pass.RENEWAL_FAILED, label): ("warning", f"Its certificate could not be renewed: {reason}")
+        (alarm_pass.RENEWAL_FAILED, label): alarm_pass.Condition(
+            "warning", f"Its certificate could not be renewed: {reason}"
+        )
         for label, reason in reasons.items()
     }
     await alarm_pass.settle(run.services, (alarm_pass.RENEWAL_FAILED,), wanted, besides=waiting - reasons.keys())

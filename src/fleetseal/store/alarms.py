@@ -21,6 +21,7 @@ class Alarm:
     message: str
     since: datetime
     acknowledged: datetime | None
+    expires: datetime | None
 
 
 async def raise_alarm(
@@ -31,13 +32,19 @@ async def raise_alarm(
     object: str,  # noqa: A002 - the word of the table and of the contract
     severity: str,
     message: str,
+    expires: datetime | None = None,
 ) -> None:
-    """An alarm of this cause and object is open and says `message`. One that was open keeps its beginning."""
+    """An alarm of this cause and object is open and says `message`. One that was open keeps its beginning.
+
+    `expires`: the end of what it warns about; people are reminded as that comes nearer.
+    """
     same = (alarm.c.cause == cause) & (alarm.c.object == object) & alarm.c.closed.is_(None)
-    changed = await tx.execute(update(alarm).where(same).values(severity=severity, message=message))
+    changed = await tx.execute(update(alarm).where(same).values(severity=severity, message=message, expires=expires))
     if changed.rowcount == 0:
         await tx.execute(
-            insert(alarm).values(cause=cause, object=object, severity=severity, message=message, since=now)
+            insert(alarm).values(
+                cause=cause, object=object, severity=severity, message=message, since=now, expires=expires
+            )
         )
 
 
@@ -70,12 +77,19 @@ async def acknowledge(tx: Transaction, alarm_id: int, *, now: datetime) -> None:
 async def open_alarms(tx: Transaction) -> list[Alarm]:
     """Oldest first."""
     rows = await tx.execute(select(alarm).where(alarm.c.closed.is_(None)).order_by(alarm.c.since, alarm.c.id))
-    return [_alarm(row) for row in rows]
+    return [alarm_of(row) for row in rows]
 
 
 async def count_open(tx: Transaction) -> int:
     return int(await tx.scalar(select(func.count()).select_from(alarm).where(alarm.c.closed.is_(None))) or 0)
 
 
-def _alarm(row: Any) -> Alarm:
-    return Alarm(row.id, row.cause, row.object, row.severity, row.message, row.since, row.acknowledged)
+async def open_by_cause(tx: Transaction) -> dict[tuple[str, str], int]:
+    """How many are open: (cause, severity) -> number."""
+    query = select(alarm.c.cause, alarm.c.severity, func.count().label("number")).where(alarm.c.closed.is_(None))
+    rows = await tx.execute(query.group_by(alarm.c.cause, alarm.c.severity))
+    return {(row.cause, row.severity): row.number for row in rows}
+
+
+def alarm_of(row: Any) -> Alarm:
+    return Alarm(row.id, row.cause, row.object, row.severity, row.message, row.since, row.acknowledged, row.expires)

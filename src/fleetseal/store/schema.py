@@ -335,6 +335,7 @@ alarm = Table(
     Column("since", Moment, nullable=False),
     Column("acknowledged", Moment),
     Column("closed", Moment),
+    Column("expires", Moment),  # of what it warns about: people are reminded as that comes nearer
     sqlite_autoincrement=True,
 )
 Index(

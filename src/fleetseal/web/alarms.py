@@ -4,8 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from fleetseal.operations import alarms
+from fleetseal.operations import alarm_delivery, alarms
 from fleetseal.web.backend import Asked
+from fleetseal.web.schemas import ChannelSecret, secret
 
 router = APIRouter(prefix="/alarms", tags=["alarms"])
 
@@ -19,3 +20,20 @@ async def list_alarms(backend: Asked) -> list[dict[str, Any]]:
 async def acknowledge_alarm(backend: Asked, alarm_id: int) -> list[dict[str, Any]]:
     await alarms.acknowledge(backend.services, alarm_id, actor=backend.actor)
     return await alarms.list_(backend.services)
+
+
+@router.get("/channels", summary="Where alarms go, and how each way fares")
+async def list_channels(backend: Asked) -> list[dict[str, Any]]:
+    return await alarm_delivery.channels(backend.services)
+
+
+@router.put("/channels/{channel}/secret", summary="Set, or with null forget, the password or signing key of a channel")
+async def set_channel_secret(backend: Asked, channel: str, body: ChannelSecret) -> list[dict[str, Any]]:
+    return await alarm_delivery.set_secret(
+        backend.services, actor=backend.actor, channel=channel, secret=secret(body.secret)
+    )
+
+
+@router.post("/channels/{channel}/test", summary="Send a test message")
+async def test_channel(backend: Asked, channel: str) -> dict[str, Any]:
+    return await alarm_delivery.test(backend.services, channel=channel)

@@ -15,6 +15,7 @@ from fleetseal.web import (
     crls,
     devices,
     discovery,
+    metrics,
     nightly,
     problems,
     settings,
@@ -59,6 +60,7 @@ def build(backend: Backend) -> FastAPI:
     )
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")
+    api.include_router(metrics.router)
     return api
 
 

@@ -22,6 +22,7 @@ STATUS: dict[type[FleetsealError], int] = {
     errors.DeviceError: 502,
     errors.TrustFailure: 502,
     errors.IssuanceRefused: 422,
+    errors.DeliveryFailed: 502,
     errors.StoreError: 503,
     errors.InUse: 503,
     errors.StandDown: 409,

@@ -278,6 +278,10 @@ class NightlyRequest(Continuation):
     clock_is_right: bool = False
 
 
+class ChannelSecret(Body):
+    secret: SecretStr | None
+
+
 # ---------------------------------------------------------------- audit
 
 
