@@ -84,7 +84,7 @@ async def secret(
 
 
 @app.command(name="test")
-async def test_channel(channel: str, /, *, common: Common = NO_OPTIONS) -> int:
+async def try_out(channel: str, /, *, common: Common = NO_OPTIONS) -> int:
     """Send a test message. Exit code 1 when the server does not take it.
 
     Parameters

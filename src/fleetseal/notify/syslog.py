@@ -1,6 +1,6 @@
 """Syslog messages (RFC 5424) over TCP or TLS (RFC 5425), framed by octet counting (RFC 6587 3.4.1).
 
-Syslog knows no receipt: what the other side's system has taken counts as delivered, unless it resets the connection.
+Syslog knows no receipt: what the other side's system has taken counts as delivered, unless the connection ends at once.
 """
 
 import re
@@ -15,7 +15,7 @@ from fleetseal.notify.wire import conversation
 _FACILITY: Final = 3  # daemon
 _SEVERITY: Final = {"critical": 2, "warning": 4, "information": 6}  # RFC 5424 6.2.1
 _LONGEST: Final = 2048  # octets that every receiver should take (RFC 5424 6.1)
-_REFUSED_WITHIN: Final = 0.5  # seconds in which a peer that does not want the message resets
+_REFUSED_WITHIN: Final = 0.5  # seconds in which a peer that does not want the message ends the connection
 _SD_ID: Final = "fleetseal@32473"  # 32473: the number for those without one of their own (RFC 5612)
 
 

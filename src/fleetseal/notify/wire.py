@@ -5,6 +5,9 @@ byte a minute needs; the blocking clients of the standard library bound each rea
 """
 
 import asyncio
+import errno
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +24,7 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._plain: asyncio.StreamWriter | None = None
 
     @property
     def own_address(self) -> str:
@@ -43,15 +47,18 @@ class Wire:
         if transport is None:
             raise ConnectionResetError("the connection was closed")
         protocol.connection_made(transport)
+        self._plain = self._writer  # kept: a writer that nobody holds closes its connection
         self._reader, self._writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def stays_open(self, seconds: float) -> None:
-        """What was sent was not refused by a reset within this time. An orderly end is no refusal."""
+        """The other side does not end the connection within this time; what it says is passed over."""
         try:
             async with asyncio.timeout(seconds):
-                await self._reader.read(1)
+                while await self._reader.read(LONGEST_LINE):
+                    pass
         except TimeoutError:
             return
+        raise ConnectionResetError(errno.ECONNRESET, "")
 
     async def finish(self) -> None:
         """All that was sent is on its way, and the connection is closed."""
@@ -88,4 +95,10 @@ async def conversation(host: str, port: int, *, context: ssl.SSLContext | None, 
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise DeliveryFailed(f"The server {where} broke off, or answered in a way that is not understood.") from error
     except OSError as error:
-        raise DeliveryFailed(f"The server {where} cannot be reached: {error.strerror or 'no connection'}.") from error
+        raise DeliveryFailed(f"The server {where} cannot be reached: {_reason(error)}.") from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
+    return os.strerror(error.errno) if error.errno else "no connection"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, insert, select, update
+from sqlalchemy import and_, case, delete, exists, func, insert, select, update
 
 from fleetseal.core.secrets import Sealer, Secret
 from fleetseal.store.alarms import Alarm, alarm_of
@@ -20,6 +20,7 @@ from fleetseal.store.schema import alarm
 
 OPENED, CLOSED = "opened", "closed"
 _BATCH = 500
+_OFTEN = 10  # tries: some hours
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def _told(channel: str, event: str) -> Any:
 
 
 async def next_waiting(tx: Transaction, channel: str) -> Message | None:
-    """The one that was tried least often, the oldest of those: one that is refused again and again stops no other."""
+    """The oldest; those that were tried often come last, so that one that is refused for ever stops no other."""
     query = select(alarm_message).where(alarm_message.c.channel == channel, _waiting())
-    row = (await tx.execute(query.order_by(alarm_message.c.attempts, alarm_message.c.id).limit(1))).first()
+    often = case((alarm_message.c.attempts < _OFTEN, 0), else_=alarm_message.c.attempts)
+    row = (await tx.execute(query.order_by(often, alarm_message.c.id).limit(1))).first()
     return None if row is None else Message(row.id, row.content, row.created)
 
 

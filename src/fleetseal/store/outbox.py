@@ -36,7 +36,6 @@ alarm_message = Table(
 Index(
     "ix_alarm_message_waiting",
     alarm_message.c.channel,
-    alarm_message.c.attempts,
     sqlite_where=text("sent is null and abandoned is null"),
 )
 

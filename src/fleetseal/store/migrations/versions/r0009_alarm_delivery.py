@@ -40,7 +40,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_alarm_message_waiting",
         "alarm_message",
-        ["channel", "attempts"],
+        ["channel"],
         unique=False,
         sqlite_where=sa.text(_WAITING),
         postgresql_where=sa.text(_WAITING),
