@@ -1,5 +1,6 @@
 """The columns `https` and `status`: the first that holds, in the order of the contract."""
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -197,3 +198,55 @@ HTTPS_TEXTS: list[tuple[str, bool, dict[str, Any]]] = [
 @pytest.mark.parametrize(("shown", "authority", "columns"), HTTPS_TEXTS)
 def test_the_https_column(shown: str, authority: bool, columns: dict[str, Any]) -> None:
     assert states.https_text(replace(HEALTHY, **columns), authority_configured=authority) == shown
+
+
+# ---------------------------------------------------------------- what else is on the device
+
+
+def on_device(
+    days: float, *, life: float = 365, source: str = "other", kind: str = "key", **more: Any
+) -> dict[str, Any]:
+    """An entry that ends in so many days."""
+    end = NOW + timedelta(days=days)
+    begin = end - timedelta(days=life)
+    shown = {"alias": "dot1x", "source": source, "sha256": "00", "kind": kind, "in_use": True}
+    return shown | {"not_before": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "not_after": f"{end:%Y-%m-%dT%H:%M:%SZ}"} | more
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (on_device(31), None),
+        (on_device(29), "Certificate about to expire"),
+        (on_device(29, life=100), None),
+        (on_device(24, life=100), "Certificate about to expire"),
+        (on_device(-1), "Certificate has expired"),
+        (on_device(-1, source="factory"), None),
+        (on_device(-1, source="default"), None),
+        (on_device(-1, not_after=None), None),
+        (on_device(-1, sha256=hashlib.sha256(EXPIRING).hexdigest()), None),
+        (on_device(-1, kind="ca", source="ours"), "Certificate has expired"),
+    ],
+)
+def test_what_ends_beside_the_served_certificate_is_told(entry: dict[str, Any], expected: str | None) -> None:
+    device = replace(HEALTHY, served_der=EXPIRING, entries=(entry,))
+    found = states.endings(device, now=NOW, settings=WARNING)
+    assert [one.status for one in found] == ([] if expected is None else [expected])
+    if found:
+        kind = "CA certificate" if entry["kind"] == "ca" else "certificate"
+        assert found[0].reason.startswith(f"The {kind} dot1x ")
+
+
+def test_an_entry_recorded_without_its_beginning_is_told_once_it_has_expired() -> None:
+    before, after = (on_device(days) for days in (1, -1))
+    for entry in (before, after):
+        del entry["not_before"], entry["kind"]
+    found = states.endings(replace(HEALTHY, entries=(before, after)), now=NOW, settings=WARNING)
+    assert [one.status for one in found] == ["Certificate has expired"]
+
+
+def test_a_ca_entry_is_no_server_certificate() -> None:
+    device = replace(HEALTHY, tls=False, policy=ConnectionPolicy.HTTP, entries=(on_device(300, kind="ca"),))
+    assert states.https_text(device, authority_configured=False) == "Disabled (Missing server certificate)"
+    keyed = replace(device, entries=(on_device(300),))
+    assert states.https_text(keyed, authority_configured=False) == "Disabled"

@@ -1,6 +1,7 @@
 """Looking at one device again: what it shows goes into its row; what goes wrong becomes a column, no exception."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from fleetseal.core.model import (
     DeviceId,
     HttpsState,
     Installed,
+    InstalledAuthority,
     Login,
     PeerTrust,
     Plaintext,
@@ -31,6 +33,7 @@ from fleetseal.core.model import (
 )
 from fleetseal.core.text import clean, timestamp
 from fleetseal.devices.axis.catalogue import support
+from fleetseal.devices.axis.public_roots import PUBLIC_ROOTS
 from fleetseal.devices.driver import NOT_AXIS, Connection, Connector, Sight
 from fleetseal.operations import recording
 from fleetseal.operations.adoption import adopt, name_entry
@@ -126,6 +129,7 @@ class _Reading:
     served: Served | None
     https: HttpsState | None
     entries: tuple[Installed, ...]
+    authorities: tuple[InstalledAuthority, ...]
     clock_offset: float | None
     refused: str = ""  # why its interface for certificates cannot be used
 
@@ -227,6 +231,7 @@ class _Look:
         driver, facts = connection.driver, connection.facts
         https: HttpsState | None = None
         entries: tuple[Installed, ...] = ()
+        authorities: tuple[InstalledAuthority, ...] = ()
         refused = ""
         try:
             https = await driver.https()
@@ -235,10 +240,12 @@ class _Look:
             refused = error.message
         except Rejected:
             pass  # the column `https` says Unknown; what the device did say is kept
+        with suppress(NotSupported, Rejected):  # nothing depends on them
+            authorities = await driver.authorities() if https is not None else ()
         offset = facts.clock_offset
         if offset is None:
             offset = (await driver.clock() - self.services.clock.now()).total_seconds()
-        return _Reading(facts, connection.served, https, entries, offset, refused)
+        return _Reading(facts, connection.served, https, entries, authorities, offset, refused)
 
     async def _identity_changed(self, error: IdentityMismatch, sight: Sight) -> Columns:
         """Why, as far as `sight` shows; otherwise the connection saw something else: nobody knows what."""
@@ -310,7 +317,10 @@ class _Look:
             "tls": reading.https.tls,
             "policy": reading.https.policy,
             "bound_alias": alias,
-            "entries": [self._entry(entry, sight) for entry in reading.entries],
+            "entries": [
+                *(self._entry(entry, sight) for entry in reading.entries),
+                *(self._authority(entry) for entry in reading.authorities if entry.alias not in PUBLIC_ROOTS),
+            ],
         }
 
     def _facts(self, facts: DeviceFacts) -> Columns:
@@ -333,14 +343,11 @@ class _Look:
         return {"served_der": served.leaf, "served_source": self._source(served.leaf, None, sight)}
 
     def _entry(self, entry: Installed, sight: Sight) -> dict[str, object]:
-        leaf = described(entry.der)
-        return {
-            "alias": clean(entry.alias),
-            "source": self._source(entry.der, entry.alias, sight).value,
-            "not_after": leaf and timestamp(leaf.not_after),
-            "sha256": hashlib.sha256(entry.der).hexdigest(),
-            "in_use": entry.in_use,
-        }
+        source = self._source(entry.der, entry.alias, sight)
+        return {"kind": "key", **_shown(entry.alias, entry.der, source), "in_use": entry.in_use}
+
+    def _authority(self, entry: InstalledAuthority) -> dict[str, object]:
+        return {"kind": "ca", **_shown(entry.alias, entry.der, self.context.authority_source(entry.alias, entry.der))}
 
     def _source(self, der: bytes, alias: str | None, sight: Sight) -> CertificateSource:
         """Whose certificate this is, for display and for what may be removed; no trust follows from it."""
@@ -349,6 +356,17 @@ class _Look:
         if shown_as_factory and source is not CertificateSource.OURS:
             return CertificateSource.FACTORY
         return source
+
+
+def _shown(alias: str, der: bytes, source: CertificateSource) -> dict[str, object]:
+    read = described(der)
+    return {
+        "alias": clean(alias),
+        "source": source.value,
+        "not_before": read and timestamp(read.not_before),
+        "not_after": read and timestamp(read.not_after),
+        "sha256": hashlib.sha256(der).hexdigest(),
+    }
 
 
 def _nothing_to_log_into(sight: Sight) -> bool:

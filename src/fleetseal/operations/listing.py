@@ -133,15 +133,18 @@ class Context:
 
     def findings(self, device: Device) -> list[Row]:
         """What is no status and asks for something all the same: `{"finding","reason"}`."""
+        ending = states.endings(device, now=self.now, settings=self.settings)
+        found = [{"finding": one.status, "reason": one.reason} for one in ending]
         if device.served_der is None or device.served_source is not CertificateSource.OURS:
-            return []
+            return found
         names, settings = chain.describe(device.served_der).names, self.settings
         reason = naming.finding(
             device, names, common_name=settings.certificate_common_name, domains=settings.certificate_domains
         )
-        if reason is None:
-            return []
-        return [{"finding": "Names no longer fit", "reason": f"{reason} Issue it anew: fleetseal https enable DEVICE."}]
+        if reason is not None:
+            anew = f"{reason} Issue it anew: fleetseal https enable DEVICE."
+            found.append({"finding": "Names no longer fit", "reason": anew})
+        return found
 
     def certificate(self, device: Device) -> Row | None:
         """The certificate that the device serves, or null."""

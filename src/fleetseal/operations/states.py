@@ -1,5 +1,6 @@
 """What a person reads about a device: the `https` and `status` columns of the contract. Pure."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,7 +32,8 @@ def https_text(device: Device, *, authority_configured: bool) -> str:
         return "Unknown"
     if device.tls and _enabled(device):
         return "Enabled"
-    if authority_configured or any(entry["source"] not in _MAKERS for entry in device.entries):
+    keys = [entry for entry in device.entries if entry.get("kind") != "ca"]
+    if authority_configured or any(entry["source"] not in _MAKERS for entry in keys):
         return "Disabled"
     return "Disabled (Missing server certificate)"
 
@@ -63,6 +65,23 @@ def warning_begins(
 ) -> datetime:
     """When "about to expire" begins (REN-IN-TIME). `backdated`: how long before its signing a certificate begins."""
     return not_after - profile.warning_before(not_after - not_before - backdated, warning_days)
+
+
+def endings(device: Device, *, now: datetime, settings: Settings) -> list[Status]:
+    """What will end or has ended on the device besides the certificate it serves: other usages, and CA entries. What
+    the maker put there is nobody's here to renew."""
+    found, served = [], None if device.served_der is None else hashlib.sha256(device.served_der).hexdigest()
+    for entry in device.entries:
+        if entry["source"] in _MAKERS or entry["sha256"] == served or not entry["not_after"]:
+            continue
+        end = datetime.fromisoformat(str(entry["not_after"]))
+        start = datetime.fromisoformat(str(entry.get("not_before") or entry["not_after"]))  # old rows tell no beginning
+        what = f"The {'CA certificate' if entry.get('kind') == 'ca' else 'certificate'} {entry['alias']}"
+        if now > end:
+            found.append(Status("Certificate has expired", f"{what} was valid until {end:%Y-%m-%d}."))
+        elif now >= warning_begins(start, end, warning_days=settings.certificate_warning_days):
+            found.append(Status("Certificate about to expire", f"{what} is valid until {end:%Y-%m-%d}."))
+    return found
 
 
 def _enabled(device: Device) -> bool:

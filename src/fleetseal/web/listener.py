@@ -88,6 +88,7 @@ class Listener:
         self._rng = rng
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._listening: socket.socket | None = None
         self.shown = "nowhere"
 
     async def open(self, group: asyncio.TaskGroup) -> None:
@@ -104,7 +105,7 @@ class Listener:
             application = _with_token(application, token)
             write_private(_port_file(self._data), json.dumps({"port": port, "token": token}).encode())
             self.shown = f"127.0.0.1:{port}"
-        self._server = server(application)
+        self._server, self._listening = server(application), listening
         self._serving = group.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started and not self._serving.done():
             await asyncio.wait([self._serving], timeout=0.01)
@@ -116,6 +117,8 @@ class Listener:
         (_socket_path(self._data) or _port_file(self._data)).unlink(missing_ok=True)
         self._server.should_exit = True
         await self._serving
+        if self._listening is not None:
+            self._listening.close()  # a server that was told to leave before it had begun leaves it open
 
 
 def server(application: Asgi, **options: Any) -> "uvicorn.Server":
