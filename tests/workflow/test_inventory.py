@@ -558,3 +558,18 @@ async def test_a_device_whose_https_a_person_disabled_stays_trusted_by_plain_htt
         await refresh(one, device)
         shown = await inventory.show(one.services, device.serial)
         assert (shown["status"], shown["https"], shown["trust"]) == ("OK", "Disabled", "plain")
+
+
+async def test_entries_of_cas_are_recorded_with_their_end(tmp_path: Path) -> None:
+    """What `device show` tells of other usages and CA entries is read from them."""
+    async with site(tmp_path, "12.11", "9.10") as here:
+        for camera in here.fleet.devices:
+            await here.add(camera)
+        assert {one["status"] for one in await here.enable()} == {"Finished"}
+        for camera in here.fleet.devices:
+            await contact.refresh_device(here.services, await here.id_of(camera))
+            shown = await here.show(camera)
+            ours = [one for one in shown["entries"] if (one["kind"], one["source"]) == ("ca", "ours")]
+            assert ours, "the chain was installed"
+            assert all(one["not_before"] < one["not_after"] for one in ours)
+            assert shown["findings"] == []
