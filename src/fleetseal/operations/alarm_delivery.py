@@ -22,7 +22,7 @@ from fleetseal.notify.notice import SHOWN, Item, Notice
 from fleetseal.operations import alarm_pass
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current, in_force
-from fleetseal.store import audit, messages, tasks
+from fleetseal.store import audit, messages
 from fleetseal.store.alarms import Alarm
 from fleetseal.store.database import Transaction
 from fleetseal.store.messages import Channel, Message
@@ -126,14 +126,12 @@ async def test(services: Services, *, channel: str) -> dict[str, Any]:
     now = services.clock.now()
     async with services.database.reading() as tx:
         text = _text(await current(services, tx), channel)
-        instance = await tasks.find_instance(tx)
         if not text:
             raise InvalidInput(f"The channel {channel} leads nowhere. Set it: fleetseal settings set alarm.{channel}.")
         secret = await messages.secret(tx, services.sealer, channel)
     message = "Alarms of Fleetseal arrive here."
     item = Item.of(0, about="this channel", severity="information", message=message, since=now)
-    number = services.rng.bytes(8).hex()
-    notice = Notice(f"fleetseal-{instance or 'new'}-test-{number}", "test", "test", now, 1, (item,))
+    notice = Notice(_new_id(services), "test", "test", now, 1, (item,))
     await services.send(CHANNELS[channel](text), notice, secret)
     async with services.database.transaction() as tx:
         if (await messages.channel(tx, channel)).target != text:
@@ -161,7 +159,7 @@ async def _queue(services: Services, targets: Mapping[str, str]) -> None:
             await messages.aim(tx, name, targets[name])
         for name in filter(targets.get, targets):
             for event, cause, told in await _to_tell(tx, name, now):
-                content = _content(event, cause, [one for one, _ in told])
+                content = {"id": _new_id(services), **_content(event, cause, [one for one, _ in told])}
                 events = [(one.id, as_told) for one, all_told in told for as_told in all_told]
                 await messages.queue(tx, name, content=content, told=events, now=now)
 
@@ -202,7 +200,7 @@ async def _drain(services: Services, name: str, text: str) -> None:
     """What waits in a channel was sent, until one was not taken. A channel that failed lately is left alone."""
     destination = CHANNELS[name](text)
     async with services.database.reading() as tx:
-        channel, instance = await messages.channel(tx, name), await tasks.find_instance(tx)
+        channel = await messages.channel(tx, name)
     if not _is_due(channel, services.clock.now()):
         return
     while True:
@@ -213,9 +211,8 @@ async def _drain(services: Services, name: str, text: str) -> None:
         try:
             async with services.database.reading() as tx:
                 secret = await messages.secret(tx, services.sealer, name)
-            notice = _notice(message, f"fleetseal-{instance or 'new'}-{message.id}")
             services.failpoint("before sending")
-            await services.send(destination, notice, secret)
+            await services.send(destination, _notice(message), secret)
             services.failpoint("after sending")
         except (DeliveryFailed, StoreError) as error:  # a secret that cannot be opened is one channel's trouble
             await _failed(services, name, message, error)
@@ -247,10 +244,15 @@ def _is_due(channel: Channel, now: datetime) -> bool:
     return channel.next_try is None or now >= channel.next_try or channel.next_try - now > _LONGEST_PAUSE
 
 
-def _notice(message: Message, identifier: str) -> Notice:
+def _new_id(services: Services) -> str:
+    """By which receivers know a message again, whichever installation sent it."""
+    return f"fleetseal-{services.rng.bytes(8).hex()}"
+
+
+def _notice(message: Message) -> Notice:
     content = message.content
     items = tuple(Item(**item) for item in content["items"])
-    return Notice(identifier, content["event"], content["cause"], message.created, content["count"], items)
+    return Notice(content["id"], content["event"], content["cause"], message.created, content["count"], items)
 
 
 async def _alarms(services: Services) -> None:

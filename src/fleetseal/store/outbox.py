@@ -25,13 +25,13 @@ alarm_message = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("channel", String(16), nullable=False),
-    Column("content", JSON, nullable=False),  # all of the notice but its id
+    Column("content", JSON, nullable=False),  # all of the notice but its time
     Column("created", Moment, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("sent", Moment),
     Column("abandoned", Moment),
     Column("error", Text, nullable=False, default=""),  # of the last attempt
-    sqlite_autoincrement=True,  # an id is never used again: receivers know repetitions by it
+    sqlite_autoincrement=True,
 )
 Index(
     "ix_alarm_message_waiting",
