@@ -309,7 +309,7 @@ async def _services(data: Path, clock: Clock, rng: Rng, environment: Mapping[str
         clock=clock,
         rng=rng,
         sealer=sealer,
-        vault=Vault(data, rng),
+        vault=Vault(data, rng, credential=config.credential(environment)),
         connect=connect,
         send=Sender(clock),
         sources=sources,

@@ -12,7 +12,8 @@ from fleetseal.cli.client import Client, connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, Flag, Names, SecretFile, noun
 from fleetseal.core.errors import InvalidInput
 
-app = noun("ca", "The certificate authority: create or import it, show, export, back up, restore, unlock and lock it.")
+app = noun("ca", "The certificate authority: create or import it, show, renew, export, back up, restore, unlock, lock.")
+app.command("fleetseal.cli.ca_renew:renew", name="renew")
 
 
 @app.command
@@ -194,6 +195,8 @@ async def list_(*, common: Common = NO_OPTIONS) -> int:
             for one in every
         ],
     )
+    for message in (one["replacement"]["message"] for one in authorities if one["replacement"]):
+        output.say(message)
     return DONE
 
 
@@ -314,13 +317,17 @@ def _facts(authority: dict[str, Any]) -> None:
             "SHA-256": authority["sha256"],
             "Constraints": authority.get("constraints"),
             "Passphrase kept": authority.get("passphrase_kept"),
+            "Replacement": (authority.get("replacement") or {}).get("message"),
             "Certificates": f"{authority['issued']} issued, {authority['valid']} valid",
         }
     )
 
 
 def _state(authority: dict[str, Any]) -> str:
-    return "trusted only" if authority.get("trust_only") else str(authority["state"])
+    for mark, words in (("trust_only", "trusted only"), ("introduced", "introduced"), ("retired", "retired")):
+        if authority.get(mark):
+            return words
+    return str(authority["state"])
 
 
 def _day(authority: dict[str, Any]) -> str:

@@ -53,7 +53,7 @@ async def several(client: Client, unfinished: list[int], common: Common) -> int:
         if not await watch(client, task_id):
             return await left(client, task_id)
         results.append(await client.get("tasks", task_id))
-        codes.append(_code(results[-1]))
+        codes.append(code(results[-1]))
         if not common.json:
             await show(client, task_id, common)
     if common.json:
@@ -70,7 +70,7 @@ async def show(client: Client, task_id: int, common: Common) -> int:
         result_table(result)
         if result["action"] == "Enable HTTPS" and (sentence := await _renewal(client, result)):
             output.say(sentence)
-    return _code(result)
+    return code(result)
 
 
 def result_table(result: Task) -> None:
@@ -89,7 +89,8 @@ def result_table(result: Task) -> None:
         output.say(f"{one['file']} was not used: {one['reason']}")
 
 
-def _code(result: Task) -> int:
+def code(result: Task) -> int:
+    """The exit code of a task."""
     failed = any(one["status"] in _FAILURES for one in result["devices"]) or result.get("unmatched")
     return FAILED if failed else DONE
 

@@ -9,7 +9,7 @@ from fleetseal import __version__
 from fleetseal.cli.common import WRONG, guarded
 
 _NOUNS = {
-    "ca": "The certificate authority: create or import it, show, export, back up, restore, unlock and lock it.",
+    "ca": "The certificate authority: create or import it, show, renew, export, back up, restore, unlock, lock.",
     "device": "Devices: add, set up, import, list, show, refresh, change, trust, export and remove them.",
     "credential": "Logins tried on devices of the inventory that have none: add, list and remove them.",
     "https": "HTTPS on devices: enable or update it, or disable it.",

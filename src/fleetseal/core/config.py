@@ -20,6 +20,8 @@ from fleetseal.core.errors import InvalidInput
 Value = str | int | bool | tuple[str, ...]
 
 FILE_NAME: Final = "fleetseal.toml"
+CREDENTIAL: Final = "fleetseal-ca-passphrase"
+"""The name under which systemd may hand over the passphrase of the CA (systemd.exec(5), LoadCredential=)."""
 _PREFIX: Final = "FLEETSEAL_"
 _NOT_SETTINGS: Final = frozenset({"FLEETSEAL_DATA", "FLEETSEAL_TOKEN_FILE"})
 
@@ -315,6 +317,13 @@ def data_directory(chosen: Path | None, environment: Mapping[str, str]) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("fleetseal", appauthor=False)
+
+
+def credential(environment: Mapping[str, str]) -> Path | None:
+    """The file in which systemd hands over the passphrase of the CA; None without."""
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder) / CREDENTIAL if folder else None
+    return path if path is not None and path.is_file() else None
 
 
 def _read_file(path: Path) -> dict[str, str]:

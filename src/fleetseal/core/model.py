@@ -275,6 +275,8 @@ class TaskAction(StrEnum):
     INSTALL_CERTIFICATE = "Install certificate"
     DELETE_CERTIFICATE = "Delete certificate"
     RENEW_CERTIFICATE = "Renew certificate"
+    INSTALL_AUTHORITIES = "Install CA certificates"
+    REMOVE_AUTHORITIES = "Remove CA certificates"
     REFRESH = "Refresh"
 
 

@@ -12,6 +12,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.operations.states import statuses, warning_begins
 from fleetseal.pki import chain
+from fleetseal.pki.issuer import Sealing
 from fleetseal.store import alarms, authorities, inventory, nights, renewals
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
@@ -189,12 +190,18 @@ def _of_authority(record: AuthorityRecord, settings: Settings, now: datetime) ->
         return {("ca-expired", name): Condition("critical", message)}
     wanted = Wanted()
     if now >= warning_begins(described.not_before, end, warning_days=settings.certificate_warning_days):
-        message = f"This CA is valid until {end:%Y-%m-%d}. Renew it: fleetseal ca renew."
+        message = f"This CA is valid until {end:%Y-%m-%d}. Renew it: {_renewal(record)}."
         wanted["ca-expiring", name] = Condition("warning", message, end)
     if record.signs_leaves and now >= end - timedelta(days=settings.certificate_validity_days) - ASKED_BEFORE:
         message = (
             f"This CA is valid until {end:%Y-%m-%d}: soon it could not sign device certificates of "
-            f"{settings.certificate_validity_days} days. Renew it: fleetseal ca renew."
+            f"{settings.certificate_validity_days} days. Renew it: {_renewal(record)}."
         )
         wanted["issuing-ca-needs-renewal", name] = Condition("warning", message)
     return wanted
+
+
+def _renewal(record: AuthorityRecord) -> str:
+    """The command that puts another in its place."""
+    ours = record.key_sealing == Sealing.SIGNER and record.request_der is None  # made here, under a root that is here
+    return "fleetseal ca renew" if ours else "fleetseal ca renew --root"

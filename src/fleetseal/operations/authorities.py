@@ -7,15 +7,15 @@ interrupted left nothing usable: its rows are `requested`, and the next ceremony
 import asyncio
 from typing import Any
 
-from fleetseal.core.errors import InvalidInput, Locked, NotFound
+from fleetseal.core.errors import Conflict, InvalidInput, Locked, NotFound
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import issuing, recording
 from fleetseal.operations.authority_views import export, list_, result, show, top, trusted
-from fleetseal.operations.ceremony import Ceremony, Kept
+from fleetseal.operations.ceremony import Ceremony, Kept, RootWish
 from fleetseal.operations.services import Services
 from fleetseal.pki import acceptance, chain, keys, pkcs12, profile
 from fleetseal.pki.acceptance import Accepted
-from fleetseal.pki.content import Signer
+from fleetseal.pki.content import RootContent, Signer
 from fleetseal.pki.issuer import KeyFile, NewKey, Sealing
 from fleetseal.pki.names import UNCONSTRAINED
 from fleetseal.pki.pkcs12 import Contents
@@ -30,6 +30,8 @@ __all__ = [
     "list_",
     "lock",
     "request",
+    "require_passphrase",
+    "root_warnings",
     "show",
     "trust_only",
     "trusted",
@@ -59,36 +61,22 @@ async def create(
         raise InvalidInput("A CA has 1 or 2 tiers.")
     if key_type not in keys.ROOT_KEYS:
         raise InvalidInput("The key type of a CA is rsa or ec.")
-    secret = _require_passphrase(passphrase, "The root key is kept under a passphrase: give one (--passphrase-file).")
+    secret = require_passphrase(passphrase, "The root key is kept under a passphrase: give one (--passphrase-file).")
     constraints = profile.permitted(permit_domains, permit_networks)
     now = services.clock.now()
     profile.authority_name(name, f"Issuing CA {now.year}-1")
+    wish = RootWish(name, tiers, key_type, years, organization, constraints, remember)
     async with Ceremony.begin(services, actor) as ceremony:
-        key = await asyncio.to_thread(services.vault.generate, keys.ROOT_KEYS[key_type])
-        content = profile.root_content(
-            name,
-            key.spki,
-            serial=profile.new_serial(services.rng),
-            now=now,
-            years=years,
-            organization=organization,
-            one_tier=tiers == 1,
-            constraints=constraints,
-        )
-        file = KeyFile(key.name, Sealing.PASSPHRASE, remember)
-        root = await ceremony.root(name, key, file, content, secret)
-        if tiers == 2:
-            signer = Signer(await ceremony.certificate(root))
-            below = await ceremony.issuing_authority(
-                root, signer, name=name, key_type=key_type, organization=organization or name, constraints=constraints
-            )
-            await ceremony.first_crl(below, above=(signer.der,))
-        await ceremony.first_crl(root)
+        content = await ceremony.hierarchy(wish, secret)
         await ceremony.complete("ca create", name)
-    warnings = []
+    return await result(services, root_warnings(content))
+
+
+def root_warnings(content: RootContent) -> list[str]:
+    """What a person should know of a root that is made."""
     if content.not_after.year > 2035:
-        warnings.append("The root lives past 2035, when RSA and ECDSA are to be given up (NIST IR 8547).")
-    return await result(services, warnings)
+        return ["The root lives past 2035, when RSA and ECDSA are to be given up (NIST IR 8547)."]
+    return []
 
 
 async def request(
@@ -122,8 +110,10 @@ async def import_files(
     remember: bool = False,
     tiers: int | None = None,
     name: str | None = None,
+    successor: bool = False,
 ) -> dict[str, Any]:
     """A CA from outside signs here, or has an issuing CA of ours under it. As `show`, with `message`, `warnings`.
+    `successor`: it is only trusted here until it takes the place of the CA in use.
 
     Raises Locked for a missing or wrong passphrase, InvalidInput for what may not be used, Conflict when there is a
     CA already; nothing is stored then.
@@ -138,10 +128,12 @@ async def import_files(
     others = (*contents.certificates, *(record.der for record in known if record.der is not None))
     accepted = acceptance.accept(der, others, now=services.clock.now())
     chosen = _tiers(tiers, accepted)
+    if pending is None and any(record.key_file == key.name for record in known):
+        raise Conflict("The key in the files is that of a CA here already. A CA that replaces it needs a new key.")
     file = issuing.key_file(pending) if pending else KeyFile(key.name, Sealing.PASSPHRASE, remember)
     secret = None
     if file.sealing is Sealing.PASSPHRASE:
-        secret = _require_passphrase(
+        secret = require_passphrase(
             passphrase, "The key is not encrypted: give a passphrase to keep it under (--passphrase-file)."
         )
     described = chain.describe(der)
@@ -150,7 +142,7 @@ async def import_files(
     shown = name or (pending.name if pending else None) or usable_name(described.common_name)
     if chosen == 2:
         profile.authority_name(shown, f"Issuing CA {services.clock.now().year}-1")
-    async with Ceremony.begin(services, actor) as ceremony:
+    async with Ceremony.begin(services, actor, beside=successor) as ceremony:
         imported = await ceremony.imported(shown, Kept(row.id if row else None, key, file), accepted, chosen)
         if secret is not None:
             await ceremony.keep(imported, secret)
@@ -165,7 +157,7 @@ async def import_files(
             )
             await ceremony.first_crl(below, above=accepted.path)
         await ceremony.first_crl(imported, above=accepted.path[1:])
-        await ceremony.complete("ca import", shown)
+        await ceremony.complete("ca import", shown, state="successor" if successor else "active")
     return await result(services, list(accepted.warnings))
 
 
@@ -248,7 +240,7 @@ async def _under_passphrase(services: Services) -> AuthorityRecord:
     return record
 
 
-def _require_passphrase(passphrase: Secret | None, sentence: str) -> Secret:
+def require_passphrase(passphrase: Secret | None, sentence: str) -> Secret:
     if passphrase is None or not passphrase.reveal():
         raise InvalidInput(sentence)
     return passphrase

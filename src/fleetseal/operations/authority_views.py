@@ -6,15 +6,16 @@ from typing import Any
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import InvalidInput
+from fleetseal.core.model import AuthorityId
 from fleetseal.core.text import file_stem, timestamp
-from fleetseal.operations import issuing
+from fleetseal.operations import issuing, succession
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
 from fleetseal.operations.states import warning_begins
 from fleetseal.pki import chain, content
 from fleetseal.pki.chain import Description
 from fleetseal.pki.issuer import Sealing
-from fleetseal.store import authorities, certificates, inventory
+from fleetseal.store import authorities, authority_entries, certificates, inventory
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
 
@@ -27,26 +28,33 @@ async def show(services: Services) -> View:
     """The CA in use, as the contract's `ca show --json`. Raises NotFound when there is none.
 
     `state` is that of the whole: `locked` when nothing can be signed unattended. `passphrase_kept` says where a
-    remembered passphrase lies.
+    remembered passphrase lies. `replacement` is null, or what is under way, as `Succession.to_json`.
     """
     async with services.database.reading() as tx:
         settings = await current_settings(services, tx)
-        return await _view(services, tx, await top(tx), settings)
+        shown, under_way = await _view(services, tx, await top(tx), settings), await succession.current(tx)
+    return {**shown, "replacement": under_way and under_way.to_json()}
 
 
 async def list_(services: Services) -> list[View]:
-    """Every CA here: the one in use, replaced ones, those trusted only, and requests that wait (`requested`)."""
+    """Every CA here: the one in use, replaced ones, those trusted only, and requests that wait (`requested`).
+    `replacement` as in `show`, with the one in use."""
     async with services.database.reading() as tx:
         settings = await current_settings(services, tx)
         known = await authorities.every(tx)
         shown = [
             record
             for record in known
-            if (record.state in ("active", "replaced") and _is_top(record, known))
+            if (record.ours and _is_top(record, known))
             or record.state == "trust-only"
             or (record.state == "requested" and record.request_der is not None)
         ]
-        return [await _view(services, tx, record, settings) for record in shown]
+        views = [await _view(services, tx, record, settings) for record in shown]
+        under_way = await succession.current(tx)
+        in_use = None if under_way is None else (await top(tx)).id
+    return [
+        {**view, "replacement": under_way.to_json() if under_way and view["id"] == in_use else None} for view in views
+    ]
 
 
 async def export(services: Services, *, format: str = "pem", root_only: bool = False, directory: bool = False) -> View:  # noqa: A002 - the contract's word
@@ -60,20 +68,25 @@ async def export(services: Services, *, format: str = "pem", root_only: bool = F
         record = await top(tx)
         needing = await inventory.without_chain(tx)
         roots, issuing_cas = await _to_trust(tx)
+        own_root = (await authorities.upward(tx, record.id))[-1].der
+    in_use = own_root if own_root in roots else roots[-1]
     if root_only:
         issuing_cas = []
     slug = file_stem(record.name)
     bundle = [*roots, *issuing_cas]
     forms = {
-        "der": (f"{slug}-root.crt", roots[-1]),
+        "der": (f"{slug}-root.crt", in_use),
         "p7b": (f"{slug}.p7b", chain.to_pkcs7(bundle)),
         "pem": (f"{slug}-bundle.pem", chain.to_pem(bundle)),
     }
-    chosen = forms.values() if directory else [forms[format]]
+    others = [
+        (f"{slug}-root-{chain.describe(der).sha256[:8]}.crt", der) for der in roots if der != in_use
+    ]  # while a root is replaced
+    chosen = [*forms.values(), *others] if directory else [forms[format]]
     return {
         "files": [{"name": name, "content": base64.b64encode(data).decode()} for name, data in chosen],
         "devices_needing_bundle": needing,
-        "message": _bundle_sentence(needing),
+        "message": _bundle_sentence(needing) + (_TWO_ROOTS if others else ""),
     }
 
 
@@ -117,9 +130,7 @@ async def top(tx: Transaction) -> AuthorityRecord:
 async def _view(services: Services, tx: Transaction, record: AuthorityRecord, settings: Settings) -> View:
     if record.der is None or record.state == "requested":
         return _request_view(record)
-    below = [
-        one for one in await authorities.every(tx) if one.parent_id == record.id and one.state in ("active", "replaced")
-    ]
+    below = [one for one in await authorities.every(tx) if one.parent_id == record.id and one.ours]
     issuing_views = [await _one(services, tx, one, settings) for one in below if one.key_file is not None]
     view = await _one(services, tx, record, settings)
     if issuing_views and view["state"] in ("ready", "locked"):
@@ -149,8 +160,10 @@ async def _one(services: Services, tx: Transaction, record: AuthorityRecord, set
         "key": description.key,
         "key_open": record.key_file is not None and usable,
         "key_sealed_by": record.key_sealing,
-        "passphrase_kept": "beside the key in ca/, sealed by signer.key" if record.remembered else None,
+        "passphrase_kept": None if record.key_file is None else services.vault.kept(issuing.key_file(record)),
         "trust_only": record.state == "trust-only",
+        "introduced": record.state == "successor",
+        "retired": record.state == "retired",
         "constraints": _constraints(record.der),
         "issued": issued,
         "valid": valid,
@@ -161,7 +174,7 @@ def _state(
     record: AuthorityRecord, description: Description, *, usable: bool, settings: Settings, now: datetime
 ) -> str:
     """One of the contract's states: the last that holds."""
-    if record.state == "replaced":
+    if record.state in ("replaced", "retired"):
         return "replaced"
     not_before, not_after = description.not_before, description.not_after
     if now > not_after:
@@ -217,8 +230,9 @@ def _trusted(der: bytes, role: str) -> View:
 
 async def _to_trust(tx: Transaction) -> tuple[list[bytes], list[bytes]]:
     """The roots, and the CAs below them, that a client of our devices must know."""
-    known = [one for one in await authorities.every(tx) if one.state in ("active", "replaced", "trust-only")]
-    needed = await _hierarchy(tx, known)
+    known = [one for one in await authorities.every(tx) if one.in_use]
+    obsolete = await _no_longer_needed(tx, known)
+    needed = await _hierarchy(tx, [one for one in known if one.id not in obsolete])
     roots = [der for der in needed if chain.describe(der).self_signed]
     return roots, [der for der in needed if der not in roots]
 
@@ -232,6 +246,18 @@ async def _hierarchy(tx: Transaction, known: list[AuthorityRecord]) -> list[byte
                 if one.der is not None:
                     found.setdefault(one.der)
     return list(found)
+
+
+_TWO_ROOTS = (
+    " A root is being replaced: clients need the old one and the new one. The pem and p7b forms hold both, der the one "
+    "in use alone."
+)
+
+
+async def _no_longer_needed(tx: Transaction, known: list[AuthorityRecord]) -> set[AuthorityId]:
+    """Replaced issuing CAs of a root that stays, once no device serves a certificate of theirs."""
+    replaced = [one.id for one in succession.superseded(tuple(known))]
+    return {one for one in replaced if not await authority_entries.serving(tx, [one])}
 
 
 def _bundle_sentence(needing: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,6 +19,7 @@ from fleetseal.pki.content import Content, RootContent, Signer
 from fleetseal.pki.issuer import Issuer, KeyFile, NewKey, Sealing
 from fleetseal.pki.names import Constraints
 from fleetseal.store import audit, authorities, certificates
+from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
 
 
@@ -40,6 +41,19 @@ class Made:
     file: KeyFile
 
 
+@dataclass(frozen=True)
+class RootWish:
+    """What a person asked of a root of our own."""
+
+    name: str
+    tiers: int
+    key_type: str
+    years: int | None
+    organization: str | None
+    constraints: Constraints
+    remember: bool
+
+
 class Ceremony:
     """One at a time in a process, and a process owns its data directory. Rows stay `requested` until `complete`."""
 
@@ -50,12 +64,47 @@ class Ceremony:
 
     @classmethod
     @asynccontextmanager
-    async def begin(cls, services: Services, actor: str) -> AsyncIterator[Self]:
-        """Raises Conflict when there is a CA already. What an interrupted ceremony left is removed first."""
+    async def begin(cls, services: Services, actor: str, *, beside: bool = False) -> AsyncIterator[Self]:
+        """Raises Conflict when there is a CA already, unless another is to stand `beside` it. What an interrupted
+        ceremony left is removed first."""
         async with services.vault.ceremony:
             ceremony = cls(services, actor)
-            await ceremony._clear()
+            await ceremony._clear(beside=beside)
             yield ceremony
+
+    async def hierarchy(self, wish: RootWish, passphrase: Secret) -> RootContent:
+        """A root, its key under the passphrase, and with two tiers an issuing CA under it."""
+        services, now = self._services, self._services.clock.now()
+        key = await asyncio.to_thread(services.vault.generate, keys.ROOT_KEYS[wish.key_type])
+        async with services.database.reading() as tx:
+            number = 1 + sum(one.role == "root" and one.created.year == now.year for one in await _own(tx))
+        content = profile.root_content(
+            wish.name,
+            key.spki,
+            serial=profile.new_serial(services.rng),
+            now=now,
+            years=wish.years,
+            organization=wish.organization,
+            one_tier=wish.tiers == 1,
+            constraints=wish.constraints,
+            number=number,
+        )
+        root = await self.root(
+            wish.name, key, KeyFile(key.name, Sealing.PASSPHRASE, wish.remember), content, passphrase
+        )
+        if wish.tiers == 2:
+            signer = Signer(await self.certificate(root))
+            below = await self.issuing_authority(
+                root,
+                signer,
+                name=wish.name,
+                key_type=wish.key_type,
+                organization=wish.organization or wish.name,
+                constraints=wish.constraints,
+            )
+            await self.first_crl(below, above=(signer.der,))
+        await self.first_crl(root)
+        return content
 
     async def root(self, name: str, key: NewKey, file: KeyFile, content: RootContent, passphrase: Secret) -> Made:
         """A self-signed CA: recorded, its key kept, signed."""
@@ -92,7 +141,7 @@ class Ceremony:
                 name=name,
                 serial=profile.new_serial(services.rng),
                 now=now,
-                number=1,
+                number=1 + sum(one.signs_leaves and one.parent_id is not None for one in await _own(tx)),
                 organization=organization,
                 constraints=constraints,
                 public_url=(await current_settings(services, tx)).certificate_public_url,
@@ -160,17 +209,22 @@ class Ceremony:
         signer = Signer(await self.certificate(made), above)
         await revocation.first_crl(self._services, made.id, made.key.issuer(signer), actor=self._actor)
 
-    async def complete(self, action: str, name: str) -> None:
-        """All CAs of this ceremony are in use, at once."""
+    async def complete(
+        self, action: str, name: str, *, state: str = "active", replaces: Collection[AuthorityId] = ()
+    ) -> None:
+        """All CAs of this ceremony are in this state, and those that they replace are `replaced`, at once."""
+        self._services.failpoint("ca-complete")
         async with self._services.database.transaction() as tx:
             for id_ in self._made:
-                await authorities.change(tx, id_, state="active")
+                await authorities.change(tx, id_, state=state)
+            for id_ in replaces:
+                await authorities.change(tx, id_, state="replaced")
             await self._audit(tx, action, name)
 
-    async def _clear(self) -> None:
+    async def _clear(self, *, beside: bool) -> None:
         async with self._services.database.transaction() as tx:
             for record in await authorities.every(tx):
-                if record.state == "active" and record.key_file is not None:
+                if record.state == "active" and record.key_file is not None and not beside:
                     raise Conflict(
                         f'There is a CA already: "{record.name}". A new one beside it: "fleetseal ca renew".'
                     )
@@ -231,6 +285,13 @@ class Ceremony:
 
     async def _audit(self, tx: Transaction, action: str, name: str) -> None:
         await audit.record(tx, now=self._services.clock.now(), actor=self._actor, action=action, object=name)
+
+
+async def _own(tx: Transaction) -> list[AuthorityRecord]:
+    """The CAs signed here, abandoned ones too: a CN has a number of its own for each key."""
+    known = await authorities.ever_signed(tx)
+    keyed = {one.id for one in known if one.key_file is not None}
+    return [one for one in known if one.id in keyed and (one.role == "root" or one.parent_id in keyed)]
 
 
 def _key_columns(file: KeyFile) -> dict[str, Any]:

@@ -5,17 +5,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from fleetseal.core.errors import DeviceError, NotSupported, TrustFailure
-from fleetseal.core.model import Alias, ConnectionPolicy, Factory, KeyPair, KeySpec, PeerTrust, Pinned
+from fleetseal.core.model import Alias, AuthorityId, ConnectionPolicy, Factory, KeyPair, KeySpec, PeerTrust, Pinned
 from fleetseal.operations.listing import is_factory
 from fleetseal.operations.plan import Switch, with_policy
 from fleetseal.operations.work import Work, remove_alias, restore_https, switch_https
+from fleetseal.store import authorities
+from fleetseal.store.database import Transaction
 
 
 async def install_authorities(work: Work, wanted: Iterable[bytes]) -> None:
     """These CA certificates are in the device's store: since AXIS OS 10.10 it builds the chain that it sends from
     them (device-api 10.5)."""
     for der in wanted:
-        alias = Alias(f"fleetseal-ca-{hashlib.sha256(der).hexdigest()[:12]}")
+        alias = authority_alias(der)
 
         async def look(der: bytes = der) -> bool | None:
             async with work.connection() as connection:
@@ -32,6 +34,17 @@ async def install_authorities(work: Work, wanted: Iterable[bytes]) -> None:
             undo=remove_alias(alias),
             detail=f"CA certificate {alias} is in the device's store.",
         )
+
+
+def authority_alias(der: bytes) -> Alias:
+    """Under which we install this CA certificate."""
+    return Alias(f"fleetseal-ca-{hashlib.sha256(der).hexdigest()[:12]}")
+
+
+async def authorities_seen(work: Work, tx: Transaction) -> list[AuthorityId]:
+    """Our CAs whose certificates `install_authorities` has read back from the device in this job."""
+    known = [(one.id, one.der) for one in await authorities.every(tx)]
+    return [id_ for id_, der in known if der and work.run.step(f"authority-{authority_alias(der)[-12:]}") is not None]
 
 
 async def send_key_pair(work: Work, trust: PeerTrust, alias: Alias, bundle: KeyPair) -> None:

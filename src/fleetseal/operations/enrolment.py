@@ -19,11 +19,12 @@ from fleetseal.core.model import (
     KeyType,
 )
 from fleetseal.devices.driver import Connection
-from fleetseal.operations import issuing
+from fleetseal.operations import issuing, succession
 from fleetseal.operations.delivery import encrypted_trust, install_authorities, send_key_pair
 from fleetseal.operations.plan import Go
 from fleetseal.operations.work import Work, execute_undo, remove_alias, store_is_full
 from fleetseal.pki import csr, keys
+from fleetseal.store import authorities
 from fleetseal.store.database import Transaction
 
 
@@ -151,7 +152,11 @@ async def _install(work: Work, enrolled: Enrolled) -> None:
 async def _install_authorities(work: Work, plan: Go) -> None:
     """Our CA certificates are on the device: since AXIS OS 10.10 it builds the chain that it sends from them."""
     async with work.services.database.reading() as tx:
-        wanted = await issuing.authority_certificates(tx, plan.authority)
+        new = succession.introduced(await authorities.every(tx))
+        wanted = (
+            *await issuing.authority_certificates(tx, plan.authority),
+            *(one.der for one in new if one.der is not None),
+        )
     await install_authorities(work, wanted)
 
 

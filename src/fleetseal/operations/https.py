@@ -16,14 +16,14 @@ from fleetseal.core.model import (
     KeyOrigin,
     TrustLevel,
 )
-from fleetseal.operations import delivery, enrolment, existing, issuing, observe
+from fleetseal.operations import ca_entries, delivery, enrolment, existing, issuing, observe
 from fleetseal.operations.enrolment import Enrolled
 from fleetseal.operations.naming import link_local
 from fleetseal.operations.plan import Bind, Go, Refused, Skipped, Unchanged, https_from_json, with_policy
 from fleetseal.operations.settling import chain_sent, clean_up, serving, settle
 from fleetseal.operations.switch import Target, carry_through, constant, open_http, patience, prove_way_back
 from fleetseal.operations.work import Ended, Work, restore_https, same_https
-from fleetseal.store import tasks
+from fleetseal.store import authority_entries, tasks
 from fleetseal.store.database import Transaction
 
 
@@ -43,6 +43,7 @@ async def enable(work: Work) -> None:
         return
     enrolled = await enrolment.current(work, plan)
     await clean_up(work, enrolled.alias, delivery.temporary_alias(plan.alias))
+    await ca_entries.tidy(work)
     await work.run.end(JobStatus.FINISHED, await _success(work, plan, enrolled))
     raise Ended
 
@@ -150,6 +151,7 @@ async def _record(work: Work, plan: Go, target: Target, tx: Transaction) -> dict
     enrolled = await enrolment.recorded(work, plan, tx)
     await issuing.mark_installed(tx, enrolled.issuance, now)
     if plan.issue:
+        await authority_entries.note(tx, work.device.id, await delivery.authorities_seen(work, tx), now=now)
         reason = enrolment.fallback_reason(work) or ""
         await tasks.learn(tx, work.device, key_origin=enrolled.origin, reason=reason, now=now)
     await settle(

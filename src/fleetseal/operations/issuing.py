@@ -241,15 +241,15 @@ async def authority_certificates(tx: Transaction, authority: AuthorityId) -> tup
 
 async def own_certificates(tx: Transaction) -> tuple[bytes, ...]:
     """Every CA certificate under which we sign or signed; not those trusted only."""
-    return tuple(record.der for record in await authorities.every(tx) if record.der is not None and in_use(record))
+    return tuple(record.der for record in await authorities.every(tx) if record.der is not None and record.ours)
 
 
 async def anchors(tx: Transaction) -> tuple[bytes, ...]:
-    """What we verify devices with: our roots, also replaced ones, and those trusted only."""
+    """What we verify devices with: our roots, also introduced and replaced ones, and those trusted only."""
     return tuple(
         record.der
         for record in await authorities.every(tx)
-        if record.der is not None and (record.state == "trust-only" or (record.role == "root" and in_use(record)))
+        if record.der is not None and (record.state == "trust-only" or (record.role == "root" and record.in_use))
     )
 
 
@@ -258,7 +258,7 @@ async def intermediates(tx: Transaction) -> tuple[bytes, ...]:
     return tuple(
         record.der
         for record in await authorities.every(tx)
-        if record.der is not None and record.role == "intermediate" and in_use(record)
+        if record.der is not None and record.role == "intermediate" and record.in_use
     )
 
 
@@ -350,11 +350,6 @@ async def signer_of(tx: Transaction, authority: AuthorityId) -> Signer:
     """The public side of a CA whose certificate is here."""
     upward = [record.der for record in await authorities.upward(tx, authority) if record.der is not None]
     return Signer(upward[0], tuple(upward[1:]))
-
-
-def in_use(record: AuthorityRecord) -> bool:
-    """It signs, or signed, for us: neither trusted only nor still being made."""
-    return record.state in ("active", "replaced")
 
 
 def signing_time(record: AuthorityRecord, now: datetime) -> datetime:

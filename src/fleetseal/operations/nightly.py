@@ -22,6 +22,7 @@ from fleetseal.operations import (
     renewal,
     revocation,
     shared_keys,
+    succession,
     tasks,
     windows,
 )
@@ -145,10 +146,19 @@ async def _deliver(run: NightRun) -> None:
     await alarm_delivery.send_waiting(run.services)
 
 
+async def _introduce(run: NightRun) -> None:
+    """A new root is made known to devices, or a retired one forgotten by them."""
+    async with run.services.database.transaction() as tx:
+        task_id = await succession.by_night(run.services, tx, actor=_ACTOR)
+    if task_id is not None:
+        await _ended(run, task_id)
+
+
 Part = Callable[[NightRun], Awaitable[None]]
 
 PARTS: tuple[tuple[str, Part], ...] = (
     ("audit", _audit),
+    ("trust", _introduce),
     ("renewal", _renew),
     ("revocation", _revocation),
     ("keys", _keys),

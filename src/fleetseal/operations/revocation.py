@@ -161,7 +161,7 @@ async def _standings(services: Services) -> list[Standing]:
                 now=now,
             )
             for record in await authorities.every(tx)
-            if issuing.in_use(record) and record.key_file is not None and record.der is not None
+            if record.in_use and record.key_file is not None and record.der is not None
         ]
 
 

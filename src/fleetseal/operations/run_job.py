@@ -18,7 +18,7 @@ from fleetseal.core.errors import (
 from fleetseal.core.model import JobId, JobStatus, TaskAction
 from fleetseal.jobs import retry
 from fleetseal.jobs.run import CONFIRMING, Cancelled, Run, Undo
-from fleetseal.operations import contact, entries, https, installing, issuing, readiness, refreshing
+from fleetseal.operations import ca_entries, contact, entries, https, installing, issuing, readiness, refreshing
 from fleetseal.operations import settings as current_settings
 from fleetseal.operations.services import Services
 from fleetseal.operations.work import Ended, Work, execute_undo
@@ -73,6 +73,8 @@ _PROCEDURES: dict[TaskAction, Callable[[Work], Awaitable[None]]] = {
     TaskAction.INSTALL_CERTIFICATE: installing.install,
     TaskAction.DELETE_CERTIFICATE: entries.delete,
     TaskAction.RENEW_CERTIFICATE: https.enable,
+    TaskAction.INSTALL_AUTHORITIES: ca_entries.install,
+    TaskAction.REMOVE_AUTHORITIES: ca_entries.remove,
 }
 
 

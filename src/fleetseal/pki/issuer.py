@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from fleetseal.core.config import CREDENTIAL
 from fleetseal.core.errors import IssuanceRefused, Locked, StoreError
 from fleetseal.core.runtime import Rng
 from fleetseal.core.secrets import Sealer, Secret, load_or_create_key, write_private
@@ -22,6 +22,7 @@ from fleetseal.pki import crl, keys, pkcs12
 from fleetseal.pki.builder import build, build_request
 from fleetseal.pki.content import Content, Signer
 from fleetseal.pki.crl import CrlContent
+from fleetseal.pki.filler import filler
 from fleetseal.pki.keys import PrivateKey
 from fleetseal.pki.lint import require
 
@@ -102,7 +103,7 @@ def _filled(content: Content, signer: Signer | None) -> x509.Certificate:
     """The certificate with a filler signature."""
     key: Any = serialization.load_der_public_key(content.spki) if signer is None else signer.certificate.public_key()
     try:
-        return build(content, signer).sign(_filler(key), keys.signature_hash(key))
+        return build(content, signer).sign(filler(key), keys.signature_hash(key))
     except ValueError as error:
         raise IssuanceRefused(
             f"The certificate cannot be encoded: {error}. Nothing was signed.", rule="encoding"
@@ -113,7 +114,7 @@ def _filled(content: Content, signer: Signer | None) -> x509.Certificate:
 def _filled_crl(content: CrlContent, signer: Signer) -> x509.CertificateRevocationList:
     key: Any = signer.certificate.public_key()
     try:
-        return crl.build(content, signer).sign(_filler(key), keys.signature_hash(key))
+        return crl.build(content, signer).sign(filler(key), keys.signature_hash(key))
     except ValueError as error:
         raise IssuanceRefused(f"The CRL cannot be encoded: {error}. Nothing was signed.", rule="encoding") from error
 
@@ -181,7 +182,10 @@ class NewKey:
 class Vault:
     """The CA keys of one data directory. Key objects are loaded once: an RSA key takes 30 ms and more."""
 
-    def __init__(self, data: Path, rng: Rng) -> None:
+    def __init__(self, data: Path, rng: Rng, *, credential: Path | None = None) -> None:
+        """`credential`: a file in which the operating system hands over the passphrase of the CA."""
+        self._credential = credential
+        self._opens: dict[str, bool] = {}  # whether the credential does, by key file; tried once
         self._folder = data / "ca"
         self._signer_key = data / "signer.key"
         self._rng = rng
@@ -213,8 +217,17 @@ class Vault:
         if passphrase is None:
             raise ValueError("a key sealed by a passphrase needs one")
         write_private(self._path(file), keys.to_encrypted_pem(pkcs8, passphrase, self._rng))
-        if file.remembered:
+        if file.remembered and passphrase.reveal() != self._handed_over():
             self._remember(file, passphrase)
+
+    def kept(self, file: KeyFile) -> str | None:
+        """Where a passphrase lies by which this key opens unattended, for people; None when there is none."""
+        if file.sealing is Sealing.SIGNER:
+            return None
+        if self._credential_opens(file):
+            return f"by systemd, as the credential {CREDENTIAL}"
+        remembered = file.remembered and self._passphrase_path(file).exists()
+        return "beside the key in ca/, sealed by signer.key" if remembered else None
 
     def pack(self, file: KeyFile, name: str, certificates: tuple[bytes, ...], *, under: Secret, own: Secret) -> bytes:
         """The key, its certificate (the first) and those above as PKCS#12 under the passphrase `under`. A key that only
@@ -251,9 +264,13 @@ class Vault:
         self._open.pop(file.name, None)
         self._issuers = {known: issuer for known, issuer in self._issuers.items() if known[0] != file.name}
 
+    def in_memory(self, file: KeyFile) -> bool:
+        """Whether the key is loaded now."""
+        return file.name in self._open
+
     def is_open(self, file: KeyFile) -> bool:
         """Whether `issuer` would give one now, with no person at hand."""
-        if file.name in self._open:
+        if file.name in self._open or self._credential_opens(file):
             return True
         unattended = file.sealing is Sealing.SIGNER or (file.remembered and self._passphrase_path(file).exists())
         return unattended and self._signer_key.exists() and self._path(file).exists()
@@ -280,6 +297,8 @@ class Vault:
             content = self._read(self._path(file))
             if file.sealing is Sealing.SIGNER:
                 key = keys.load(self._unseal(content, file, "key"))
+            elif self._credential_opens(file):
+                key = keys.load(content, Secret(self._handed_over() or ""))
             elif file.remembered:
                 sealed = self._read(self._passphrase_path(file))
                 key = keys.load(content, Secret(self._unseal(sealed, file, "passphrase").decode()))
@@ -287,6 +306,24 @@ class Vault:
                 raise Locked('The CA key is locked. Give --passphrase-file, or unlock it: "fleetseal ca unlock".')
             self._open[file.name] = key
         return self._open[file.name]
+
+    def _credential_opens(self, file: KeyFile) -> bool:
+        if self._credential is None or file.sealing is Sealing.SIGNER:
+            return False
+        if file.name not in self._opens:
+            try:
+                keys.load(self._read(self._path(file)), Secret(self._handed_over() or ""))
+            except (Locked, StoreError):
+                self._opens[file.name] = False
+            else:
+                self._opens[file.name] = True
+        return self._opens[file.name]
+
+    def _handed_over(self) -> str | None:
+        """The passphrase in the credential; one trailing newline is dropped, as from any file of a passphrase."""
+        if self._credential is None:
+            return None
+        return self._read(self._credential).decode(errors="replace").removesuffix("\n").removesuffix("\r")
 
     def _remember(self, file: KeyFile, passphrase: Secret) -> None:
         write_private(self._passphrase_path(file), self._seal(passphrase.reveal().encode(), file, "passphrase"))
@@ -315,60 +352,3 @@ class Vault:
             raise StoreError(
                 f"The key file {path} cannot be read: {error.strerror}. Restore it from a backup."
             ) from error
-
-
-# ---------------------------------------------------------------- filler
-
-
-class _Filler:
-    """Looks like the issuer's private key to the certificate builder; its signature is filler, so that what will be
-    signed can be linted without signing."""
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise NotImplementedError("a filler key has no private part")
-
-    decrypt = exchange = private_numbers = private_bytes = _refuse
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self
-
-
-def _filler(key: Any) -> Any:
-    return _FillerRsa(key) if isinstance(key, rsa.RSAPublicKey) else _FillerEc(key)
-
-
-class _FillerRsa(_Filler, rsa.RSAPrivateKey):
-    def __init__(self, key: rsa.RSAPublicKey) -> None:
-        self._key = key
-
-    @property
-    def key_size(self) -> int:
-        return self._key.key_size
-
-    def public_key(self) -> rsa.RSAPublicKey:
-        return self._key
-
-    def sign(self, data: bytes, padding: Any, algorithm: Any) -> bytes:
-        return bytes(self._key.key_size // 8)
-
-
-class _FillerEc(_Filler, ec.EllipticCurvePrivateKey):
-    def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
-        self._key = key
-
-    @property
-    def key_size(self) -> int:
-        return self._key.key_size
-
-    @property
-    def curve(self) -> ec.EllipticCurve:
-        return self._key.curve
-
-    def public_key(self) -> ec.EllipticCurvePublicKey:
-        return self._key
-
-    def sign(self, data: Any, signature_algorithm: Any) -> bytes:
-        return bytes.fromhex("3006020101020101")

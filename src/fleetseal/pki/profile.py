@@ -71,8 +71,10 @@ def root_content(
     organization: str | None = None,
     one_tier: bool = False,
     constraints: Constraints = UNCONSTRAINED,
+    number: int = 1,
 ) -> RootContent:
-    """A self-signed CA: 10 years, not past 2035 unless `years` says so (NIST IR 8547). Raises InvalidInput."""
+    """A self-signed CA: 10 years, not past 2035 unless `years` says so (NIST IR 8547). `number`: which one of its year.
+    Raises InvalidInput."""
     if years is not None and not 1 <= years <= 20:
         raise InvalidInput("A root lives 1 to 20 years.")
     not_before = whole_second(now) - BACKDATING
@@ -80,7 +82,7 @@ def root_content(
         serial=serial,
         not_before=not_before,
         not_after=root_end(not_before, years),
-        common_name=authority_name(name, f"Root CA {now.year}"),
+        common_name=authority_name(name, f"Root CA {now.year}" + (f"-{number}" if number > 1 else "")),
         organization=_text(organization or name, "organization"),
         spki=spki,
         path_length=0 if one_tier else None,

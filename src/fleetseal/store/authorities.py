@@ -15,8 +15,9 @@ from fleetseal.store.schema import authority
 
 @dataclass(frozen=True)
 class AuthorityRecord:
-    """`state`: `requested` (a ceremony or a request is under way), `active`, `replaced`, `trust-only`, or `abandoned`
-    (a ceremony that did not end; nothing of it is usable)."""
+    """`state`: `requested` (a ceremony or a request is under way), `successor` (trusted already, signs nothing yet),
+    `active`, `replaced` (trusted, signs CRLs only), `retired` (trusted no more), `trust-only`, or `abandoned` (a
+    ceremony that did not end; nothing of it is usable)."""
 
     id: AuthorityId
     name: str
@@ -33,6 +34,16 @@ class AuthorityRecord:
     state: str
     last_signed: datetime | None
     created: datetime
+
+    @property
+    def in_use(self) -> bool:
+        """It signs, will sign or signed for us, and is trusted for it."""
+        return self.state in ("successor", "active", "replaced")
+
+    @property
+    def ours(self) -> bool:
+        """As `in_use`, or it was so once."""
+        return self.in_use or self.state == "retired"
 
 
 async def add(
@@ -66,6 +77,12 @@ async def get(tx: Transaction, id_: AuthorityId) -> AuthorityRecord:
 async def every(tx: Transaction) -> tuple[AuthorityRecord, ...]:
     """Oldest first, abandoned ones left out."""
     rows = await tx.execute(select(authority).where(authority.c.state != "abandoned").order_by(authority.c.id))
+    return tuple(_record(row) for row in rows)
+
+
+async def ever_signed(tx: Transaction) -> tuple[AuthorityRecord, ...]:
+    """Every CA that has a certificate, abandoned ones too: their names are not used again."""
+    rows = await tx.execute(select(authority).where(authority.c.der.is_not(None)).order_by(authority.c.id))
     return tuple(_record(row) for row in rows)
 
 

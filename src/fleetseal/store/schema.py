@@ -144,11 +144,19 @@ authority = Table(
     Column("key_file", String(128)),  # in DATA/ca; null: no key here (trust only, or signed by a foreign root)
     Column("key_sealing", String(16)),  # passphrase | signer (signer.key)
     Column("remembered", Boolean, nullable=False, default=False),  # passphrase kept beside, sealed by signer.key
-    Column("state", String(16), nullable=False),  # requested | active | replaced | trust-only
+    Column("state", String(16), nullable=False),  # store/authorities.py
     Column("last_signed", Moment),  # REN-CLOCK-SANE
     Column("created", Moment, nullable=False),
     CheckConstraint("role in ('root', 'intermediate')", name="role"),
     sqlite_autoincrement=True,
+)
+
+device_authority = Table(
+    "device_authority",
+    metadata,
+    Column("device_id", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    Column("authority_id", ForeignKey("authority.id"), primary_key=True, index=True),
+    Column("read_back", Moment, nullable=False),  # when the device was last seen to hold this CA certificate
 )
 
 issuance = Table(
@@ -226,12 +234,7 @@ crl = Table(
     UniqueConstraint("authority_id", "number"),
     sqlite_autoincrement=True,
 )
-Index(
-    "uq_crl_open_intent",
-    crl.c.authority_id,
-    unique=True,
-    sqlite_where=text("state = 'intended'"),
-)
+Index("uq_crl_open_intent", crl.c.authority_id, unique=True, sqlite_where=text("state = 'intended'"))
 
 device_key = Table(
     "device_key",

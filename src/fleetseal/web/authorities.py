@@ -6,19 +6,23 @@ from fastapi import APIRouter
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import authorities, authority_backup, signing
+from fleetseal.operations import authorities, authority_backup, ca_renewal, signing, succession
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import (
     AuthorityBackup,
     AuthorityCreation,
     AuthorityImport,
+    AuthorityProgress,
+    AuthorityRenewal,
     AuthorityRequest,
     AuthorityRestoration,
+    Continuation,
     Passphrase,
     TrustAnchorImport,
     decoded,
     secret,
 )
+from fleetseal.web.tasks import open_key
 
 router = APIRouter(prefix="/authorities", tags=["certificate authorities"])
 
@@ -127,3 +131,35 @@ async def restore_authority(backend: Asked, body: AuthorityRestoration) -> View:
     files = tuple(decoded(file) for file in body.files)
     passphrase = Secret(body.passphrase.get_secret_value())
     return await authority_backup.restore(backend.services, actor=backend.actor, files=files, passphrase=passphrase)
+
+
+@router.post("/current/renew", status_code=201, summary="A new issuing CA signs, or a new root is introduced")
+async def renew_authority(backend: Asked, body: AuthorityRenewal) -> View:
+    services, actor, passphrase = backend.services, backend.actor, secret(body.passphrase)
+    if not (body.root or body.files):
+        return await ca_renewal.issuing_authority(services, actor=actor, passphrase=passphrase)
+    remember = body.remember_passphrase
+    if body.files:
+        files = tuple(decoded(file) for file in body.files)
+        return await ca_renewal.introduce_files(
+            services, actor=actor, files=files, passphrase=passphrase, remember=remember
+        )
+    return await ca_renewal.introduce(
+        services, actor=actor, passphrase=passphrase, remember=remember, key_type=body.key_type, years=body.years
+    )
+
+
+@router.post("/current/continue", summary="What was introduced signs from now on; the old root is replaced")
+async def continue_renewal(backend: Asked, body: AuthorityProgress) -> View:
+    return await ca_renewal.proceed(backend.services, actor=backend.actor, incomplete=body.incomplete)
+
+
+@router.post("/current/retire", summary="The replaced root is trusted no more")
+async def retire_authority(backend: Asked) -> View:
+    return await ca_renewal.retire(backend.services, actor=backend.actor)
+
+
+@router.post("/current/follow", status_code=202, summary="Devices follow the change of CAs; the task, or null")
+async def follow_authority(backend: Asked, body: Continuation) -> dict[str, int | None]:
+    await open_key(backend, secret(body.passphrase), required=False)
+    return {"task": await succession.follow(backend.services, backend.engine, actor=backend.actor)}

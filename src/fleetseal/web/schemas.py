@@ -64,6 +64,22 @@ class AuthorityImport(Ceremony):
     tiers: int | None = None
 
 
+class AuthorityRenewal(Ceremony):
+    """`root`: a new root beside the old one; `files`, base64, in place of one of our own. The passphrase opens the
+    root's key, or is that of the new root."""
+
+    root: bool = False
+    files: list[str] = []
+    key_type: Literal["rsa", "ec"] | None = None
+    years: int | None = None
+
+
+class AuthorityProgress(Body):
+    """`incomplete`: a person goes on though some devices do not have the new certificates."""
+
+    incomplete: bool = False
+
+
 class TrustAnchorImport(Body):
     file: str
     """Its content, base64."""

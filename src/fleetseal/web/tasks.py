@@ -25,7 +25,7 @@ async def request_task(backend: Asked, body: TaskRequest) -> Row:
     action = TaskAction(body.action)
     wish = await _wish(backend, body.wish) if action is TaskAction.ENABLE_HTTPS else {}
     if action is TaskAction.ENABLE_HTTPS:
-        await _open_key(backend, secret(body.passphrase))
+        await open_key(backend, secret(body.passphrase))
     engine = await backend.engine()
     task_id = await tasks.request(
         backend.services,
@@ -55,7 +55,7 @@ async def suspended_tasks(backend: Asked) -> list[Row]:
 async def resume_tasks(backend: Asked, body: Continuation) -> list[int]:
     unfinished = await tasks.unfinished(backend.services)
     if unfinished:
-        await _open_key(backend, secret(body.passphrase), required=False)
+        await open_key(backend, secret(body.passphrase), required=False)
         await backend.engine()
     return [int(task_id) for task_id in unfinished]
 
@@ -79,12 +79,12 @@ async def cancel_task(backend: Asked, task_id: int) -> Row:
 
 @router.post("/{task_id}/retry", status_code=202, summary="A new task for the devices that failed in this one")
 async def retry_task(backend: Asked, task_id: int, body: Continuation) -> Row:
-    await _open_key(backend, secret(body.passphrase), required=False)
+    await open_key(backend, secret(body.passphrase), required=False)
     new = await tasks.retry(backend.services, await backend.engine(), TaskId(task_id), actor=backend.actor)
     return await tasks.show(backend.services, new, working=backend.working)
 
 
-async def _open_key(backend: Backend, passphrase: Secret | None, *, required: bool = True) -> None:
+async def open_key(backend: Backend, passphrase: Secret | None, *, required: bool = True) -> None:
     """As `signing.prepare`; a key that this opened is closed when the tasks have ended."""
     services, actor = backend.services, backend.actor
     if await signing.prepare(services, actor=actor, passphrase=passphrase, required=required):
