@@ -24,6 +24,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PROCEDURE = ROOT / "docs" / "procedures" / "enable-https.md"
 MODULES = {
     "enable-https.md": ("https", "switch", "enrolment", "delivery", "settling", "work", "observe"),
+    "root-replacement.md": ("ca_entries",),
     "certificates.md": ("entries", "installing"),
 }
 """Whose calls make the journal of the procedures on that page."""

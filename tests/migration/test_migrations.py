@@ -121,6 +121,43 @@ async def test_superseded_certificates_get_the_time_of_their_successor(tmp_path:
     assert rows == [("c", None), ("b", None), ("d", 7), (None, None)]
 
 
+async def test_devices_are_known_to_hold_the_chain_of_their_certificate(tmp_path: Path) -> None:
+    """Revision 0010: it was installed beside the leaf, the root included."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.begin() as old:
+        config.attributes["connection"] = old
+        command.upgrade(config, "0009")
+        for id_, parent in ((1, "null"), (2, 1), (3, 1)):
+            old.exec_driver_sql(
+                "insert into authority (id, name, role, parent_id, tiers, signs_leaves, remembered, state, created)"
+                f" values ({id_}, 'x', 'root', {parent}, 1, 1, 0, 'active', '')"
+            )
+        columns = old.exec_driver_sql("select name, type from pragma_table_info('device') where \"notnull\"").all()
+        row: dict[str, object] = {
+            column: "" if kind.startswith(("VARCHAR", "TEXT", "JSON")) else 0 for column, kind in columns
+        }
+        row |= {"id": 5}
+        marks = ", ".join("?" for _ in row)
+        old.exec_driver_sql(f"insert into device ({', '.join(row)}) values ({marks})", tuple(row.values()))
+        for number, (authority, device, state) in enumerate(
+            [(3, 5, "superseded"), (2, 5, "installed"), (2, 6, "installed")], start=1
+        ):
+            old.exec_driver_sql(
+                "insert into issuance (id, authority_id, serial, device_id, purpose, origin, content, tbs_sha256,"
+                " spki_sha256, state, der, subject, names, not_before, not_after, created, installed) values"
+                f" ({number}, {authority}, '{number}', {device}, 'https', '', '{{}}', '', '', '{state}', x'00', '',"
+                " '[]', '', '', '', 'then')"
+            )
+    engine.dispose()
+    await (await Database.open(tmp_path / "old.db")).close()
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        rows = connection.execute("select * from device_authority order by authority_id").fetchall()
+    connection.close()
+    assert rows == [(5, 1, "then"), (5, 2, "then")], "device 6 is forgotten, CA 3 signed a superseded certificate"
+
+
 async def test_the_migration_tool_finds_no_difference_either(tmp_path: Path) -> None:
     await (await Database.open(tmp_path / "a.db")).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")

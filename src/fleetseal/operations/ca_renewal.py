@@ -20,6 +20,7 @@ from fleetseal.operations.settings import current as current_settings
 from fleetseal.operations.succession import Phase
 from fleetseal.pki import chain, content
 from fleetseal.pki.content import Signer
+from fleetseal.pki.issuer import Sealing
 from fleetseal.pki.names import UNCONSTRAINED
 from fleetseal.store import alarms, audit, authorities, authority_entries, inventory
 from fleetseal.store.authorities import AuthorityRecord
@@ -50,7 +51,10 @@ async def issuing_authority(services: Services, *, actor: str, passphrase: Secre
     _require_time(signer, now + timedelta(days=settings.certificate_validity_days) + alarm_pass.ASKED_BEFORE)
     assert signing.der is not None
     described, constraints = chain.describe(signing.der), content.constraints_of(signing.der)
-    async with Ceremony.begin(services, actor, beside=True) as ceremony, _root(services, top, passphrase) as parent:
+    async with (
+        Ceremony.begin(services, actor, beside=True) as ceremony,
+        _root(services, top, passphrase, actor=actor) as parent,
+    ):
         made = await ceremony.issuing_authority(
             parent,
             signer,
@@ -197,12 +201,14 @@ async def _is_introducing(services: Services) -> bool:
 
 
 @asynccontextmanager
-async def _root(services: Services, record: AuthorityRecord, passphrase: Secret | None) -> AsyncIterator[Made]:
+async def _root(
+    services: Services, record: AuthorityRecord, passphrase: Secret | None, *, actor: str
+) -> AsyncIterator[Made]:
     """The key of the root is open inside the block, and afterwards as it was. Raises Locked."""
     file = issuing.key_file(record)
-    was_open = services.vault.in_memory(file)
-    if passphrase is not None:
-        await asyncio.to_thread(services.vault.unlock, file, passphrase)
+    was_open = services.vault.holds(file)
+    if passphrase is not None and file.sealing is Sealing.PASSPHRASE:
+        await ceremonies.unlock(services, actor=actor, passphrase=passphrase)
     try:
         yield Made(record.id, await asyncio.to_thread(services.vault.reopen, file), file)
     finally:

@@ -264,10 +264,6 @@ class Vault:
         self._open.pop(file.name, None)
         self._issuers = {known: issuer for known, issuer in self._issuers.items() if known[0] != file.name}
 
-    def in_memory(self, file: KeyFile) -> bool:
-        """Whether the key is loaded now."""
-        return file.name in self._open
-
     def is_open(self, file: KeyFile) -> bool:
         """Whether `issuer` would give one now, with no person at hand."""
         if file.name in self._open or self._credential_opens(file):
