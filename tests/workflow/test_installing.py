@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from fleetseal.core.errors import Conflict, InvalidInput, Locked
 from fleetseal.core.model import Alias, TaskId, TrustLevel
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import authorities, certificates, tasks
+from fleetseal.operations import authorities, certificates, issued, revocation, tasks
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.trusting import accept as accept_shown
 from fleetseal.pki.bundles import File
@@ -270,6 +270,19 @@ async def test_a_verified_device_is_not_trusted_less_by_it(tmp_path: Path, profi
         assert (device.trust_level, device.trust_pin) == (TrustLevel.ANCHORED, None)
         assert (await here.show(camera))["certificate"]["issued_by_us"] is True
         await put_back_unused(here, camera)
+
+
+async def test_crls_go_on_when_another_issuers_certificate_replaces_ours(tmp_path: Path) -> None:
+    """Ours is superseded like any other: a CRL tells of it, since when, and the key can be unlocked again."""
+    async with camera_at(tmp_path, "12.11", authority=True) as (here, camera):
+        await trust(here)
+        assert (await here.enable(camera))[0]["status"] == "Finished"
+        assert (await request(here, packed(leaf_for(camera))))["devices"][0]["status"] == "Finished"
+        issuing_ca = next(one for one in await revocation.renew_crls(here.services, actor="test") if one["revoked"])
+        assert (issuing_ca["role"], issuing_ca["revoked"], issuing_ca["missing"]) == ("intermediate", 1, 0)
+        (ours,) = await issued.list_(here.services, camera.serial)
+        assert ours["state"] == "superseded"
+        assert ours["superseded"] is not None
 
 
 async def put_back_unused(here: Site, camera: SimulatedDevice) -> None:

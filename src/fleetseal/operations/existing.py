@@ -62,7 +62,7 @@ async def _record(work: Work, plan: Bind, action: str, target: Target, tx: Trans
     trust = trust_served(device, own, target.leaf, name=plan.name, proved=proved, sent=chain_sent(work))
     ours = in_lineage(target.leaf, own) and own.adopted != hashlib.sha256(target.leaf).digest()
     if not ours:
-        await issuing.supersede(tx, device.id)
+        await issuing.supersede(tx, device.id, work.services.clock.now())
     await settle(
         work,
         tx,

@@ -170,11 +170,11 @@ async def mark_installed(tx: Transaction, issuance_id: IssuanceId, at: datetime)
     await certificates.change(tx, issuance_id, state="installed", installed=at)
 
 
-async def supersede(tx: Transaction, device_id: DeviceId) -> None:
+async def supersede(tx: Transaction, device_id: DeviceId, at: datetime) -> None:
     """The device serves a certificate of another issuer instead of ours, which is not renewed any more."""
     previous = await certificates.installed(tx, device_id)
     if previous is not None:
-        await certificates.change(tx, previous.id, state="superseded")
+        await certificates.change(tx, previous.id, state="superseded", superseded=at)
 
 
 # ---------------------------------------------------------------- reading
