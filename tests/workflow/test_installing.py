@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from fleetseal.core.errors import Conflict, InvalidInput, Locked
 from fleetseal.core.model import Alias, TaskId, TrustLevel
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import authorities, certificates, issued, revocation, tasks
+from fleetseal.operations import audit_fleet, authorities, certificates, issued, revocation, tasks
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.trusting import accept as accept_shown
 from fleetseal.pki.bundles import File
@@ -30,6 +30,7 @@ from fleetseal.store import bundles
 from fleetseal.store import certificates as records
 from fleetseal.store import tasks as store
 from tests.devices import SiteAuthority
+from tests.nights import causes
 from tests.site import Direct, Site, site
 from tests.workflow.test_certificates import delete, put
 from tests.workflow.test_enable import allow_old_tls
@@ -272,7 +273,7 @@ async def test_a_verified_device_is_not_trusted_less_by_it(tmp_path: Path, profi
         await put_back_unused(here, camera)
 
 
-async def test_crls_go_on_when_another_issuers_certificate_replaces_ours(tmp_path: Path) -> None:
+async def test_the_nights_go_on_when_another_issuers_certificate_replaces_ours(tmp_path: Path) -> None:
     """Ours is superseded like any other: a CRL tells of it, since when, and the key can be unlocked again."""
     async with camera_at(tmp_path, "12.11", authority=True) as (here, camera):
         await trust(here)
@@ -283,6 +284,8 @@ async def test_crls_go_on_when_another_issuers_certificate_replaces_ours(tmp_pat
         (ours,) = await issued.list_(here.services, camera.serial)
         assert ours["state"] == "superseded"
         assert ours["superseded"] is not None
+        await audit_fleet.audit_fleet(here.services, await here.settings())
+        assert await causes(here) == {}, "the certificate was put into service here"
 
 
 async def put_back_unused(here: Site, camera: SimulatedDevice) -> None:

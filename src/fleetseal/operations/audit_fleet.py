@@ -18,6 +18,7 @@ from fleetseal.core.model import (
     Device,
     DeviceId,
     Support,
+    TrustLevel,
 )
 from fleetseal.core.runtime import side_by_side
 from fleetseal.devices.driver import Connector
@@ -109,7 +110,9 @@ class _Books:
         if seen.leaf is not None:
             shown = hashlib.sha256(seen.leaf).hexdigest()
             known = next((record for record in lineage if record.sha256 == shown), None)
-            if known is None or known.state not in ("installed", *_READOPTED):
+            if known is None and _is_adopted(seen.device, shown):
+                await alarms.close_alarm(self.tx, now=self.now, cause=DIFFERS, object=seen.device.label)
+            elif known is None or known.state not in ("installed", *_READOPTED):
                 if seen.device.ever_anchored:  # else a person accepted what it shows
                     await self._differs(seen, seen.leaf)
             else:
@@ -167,6 +170,12 @@ class _Books:
         )
         if cause is not record.reissue:
             await certificates.change(self.tx, record.id, reissue=cause)
+
+
+def _is_adopted(device: Device, shown: str) -> bool:
+    """It is the certificate of another issuer that was verified when it was put into service here."""
+    pin = device.trust_pin if device.trust_level is TrustLevel.ANCHORED else None
+    return pin is not None and pin.hex() == shown
 
 
 def _is_weak(record: IssuanceRecord) -> bool:
