@@ -14,11 +14,12 @@ from sqlalchemy import event
 
 from fleetseal.app import open_application
 from fleetseal.core.errors import StoreError
-from fleetseal.core.model import DeviceId, Endpoint, TaskAction
+from fleetseal.core.model import DeviceId, Endpoint, Selection, TaskAction
 from fleetseal.core.runtime import SystemClock
+from fleetseal.core.secrets import Secret
 from fleetseal.devices.connect import AxisConnector
 from fleetseal.devices.driver import Connector, Glance, Sight
-from fleetseal.operations import contact, glances, poll, trusting
+from fleetseal.operations import contact, glances, inventory, poll, trusting
 from fleetseal.operations.services import Services
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.sim.run import DEFAULT_SITE
@@ -367,6 +368,31 @@ async def test_what_was_seen_while_something_else_changed_is_not_stored(here: Si
     if meanwhile is begin_task:
         await contact.look_unattended(services, await here.id_of(device))
         assert watcher.looks == 1, "nor is it looked at"
+
+
+@pytest.mark.parametrize("meanwhile", [begin_task, change_row])
+async def test_a_login_that_was_refused_while_something_else_changed_is_not_sent_again(
+    here: Site, meanwhile: Any
+) -> None:
+    (device,) = await added(here, "12.11")
+    changes = inventory.Changes(password=Secret("not the one"))
+    selection = Selection(refs=(device.serial,))
+    await inventory.change(here.services, actor="test", selection=selection, changes=changes)
+    watcher = Watcher(cast("AxisConnector", here.services.connect(await here.settings())))
+
+    async def now() -> None:
+        if watcher.looks == 1:
+            await meanwhile(here, device)
+
+    watcher.before_look.append(now)
+    services = replace(here.services, connect=lambda settings: cast("Connector", watcher))
+    before = device.credential_bytes
+    await contact.look_unattended(services, await here.id_of(device))
+    sent = device.credential_bytes
+    assert sent > before, "the login was tried"
+    await contact.refresh_device(services, await here.id_of(device))
+    assert (watcher.looks, device.credential_bytes) == (2, sent)
+    assert (await here.device(device)).login_refused
 
 
 async def test_devices_that_hang_or_meet_a_defect_cost_only_themselves(

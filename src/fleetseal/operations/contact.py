@@ -76,12 +76,14 @@ async def look_again(services: Services, device_id: DeviceId, *, sight: Sight | 
 
 async def look_unattended(services: Services, device_id: DeviceId) -> None:
     """As `refresh_device`, when nobody asked for it: the device is left alone while a task is at work on it, and
-    nothing is stored when one began, or the row changed, in the meantime: what was seen may be half of a change."""
+    nothing but a refused login is stored when one began, or the row changed, in the meantime: what was seen may be
+    half of a change."""
     await _looked(services, device_id, sight=None, unattended=True)
 
 
 async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | None, unattended: bool) -> Outcome | None:
-    """None, with nothing stored, when the device is on record elsewhere by now, or an unattended look is given up."""
+    """None, with nothing stored but that the login was refused, when the device is on record elsewhere by now, or an
+    unattended look is given up."""
     async with services.database.reading() as tx:
         if unattended and device_id in await inventory.active_tasks(tx):
             return None
@@ -96,9 +98,10 @@ async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | Non
     try:
         async with services.database.transaction() as tx:
             now = await inventory.get(tx, device_id)
-            if now.endpoint != device.endpoint:
-                return None
-            if unattended and (now, await tasks.newest_job(tx, device_id)) != (device, newest):
+            elsewhere = now.endpoint != device.endpoint
+            if elsewhere or (unattended and (now, await tasks.newest_job(tx, device_id)) != (device, newest)):
+                if columns.get("password_refused_version") == now.password_version:  # never sent again, all the same
+                    await inventory.change(tx, device_id, password_refused_version=now.password_version)
                 return None
             if found is not None and await inventory.login(tx, services.sealer, device_id) is None:
                 await inventory.set_login(tx, services.sealer, device_id, found)
