@@ -241,3 +241,22 @@ async def test_one_run_at_a_time_on_a_device(database: Database, tmp_path: Path)
         await hurry(running)
         await finished(database, task_id)
     assert most == 1
+
+
+async def test_a_job_whose_place_in_the_queue_was_lost_has_not_begun(database: Database) -> None:
+    """After a restart it is still left out by the end of the window, and by a cancel; one that ran never is."""
+    task_id = await make_task(database, 3)
+    async with database.transaction() as tx:
+        queued, ran, waits = [job.id for job in await tasks.jobs_of(tx, task_id)]
+        await tasks.release(tx, [queued, ran, waits])
+        await tasks.raise_run_number(tx, queued)  # as the engine does when it finds no workflow of it
+    await Run.begin(database, CLOCK, ran)
+    run = await Run.begin(database, CLOCK, waits)
+    async with run.transaction() as tx:
+        await tasks.guarded_update(tx, run.job, status=JobStatus.WAITING, run_after=CLOCK.now())
+    async with database.transaction() as tx:
+        assert [job.begun for job in await tasks.jobs_of(tx, task_id)] == [False, True, True]
+        await tasks.end_unreleased(tx, [ran, waits], description="Cancelled.", now=CLOCK.now())
+        await tasks.skip_unbegun(tx, task_id, description="The window ended.", now=CLOCK.now())
+        statuses = [job.status for job in await tasks.jobs_of(tx, task_id)]
+    assert statuses == [JobStatus.SKIPPED, JobStatus.RUNNING, JobStatus.WAITING]

@@ -137,7 +137,7 @@ class Engine:
             async with self._database.reading() as tx:
                 jobs = await tasks.active_jobs(tx)
             for job in jobs:
-                if job.released and job.id not in self._live and not (self._draining and job.run_number == 0):
+                if job.released and job.id not in self._live and not (self._draining and not job.begun):
                     await self._enqueue(job)
                     self._live.add(job.id)
 
@@ -146,7 +146,7 @@ class Engine:
             jobs = await tasks.jobs_of(tx, task_id)
             now = self._clock.now()
             if cancelled:
-                waiting = [job.id for job in jobs if job.active and job.run_number == 0 and job.id not in self._running]
+                waiting = [job.id for job in jobs if job.active and not job.begun and job.id not in self._running]
                 await tasks.end_unreleased(tx, waiting, description="Cancelled before it began.", now=now)
                 jobs = await tasks.jobs_of(tx, task_id)
             decision = waves.decide(jobs)
@@ -164,7 +164,7 @@ class Engine:
         self._live.add(job_id)
         if self._draining:
             async with self._database.reading() as tx:
-                begun = (await tasks.get_job(tx, job_id)).run_number > 0
+                begun = (await tasks.get_job(tx, job_id)).begun
             if not begun:
                 self._live.discard(job_id)
                 return

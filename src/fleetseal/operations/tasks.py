@@ -94,7 +94,7 @@ async def cancel(services: Services, engine: "Engine | None", task_id: TaskId, *
         await tasks.cancel_task(tx, task_id)
         await audit.record(tx, now=now, actor=actor, action="task cancel", object=f"task {task_id}", detail={})
         if engine is None:  # nobody works: devices that were begun are put back by `task resume`
-            untouched = [job.id for job in await tasks.jobs_of(tx, task_id) if job.active and job.run_number == 0]
+            untouched = [job.id for job in await tasks.jobs_of(tx, task_id) if job.active and not job.begun]
             await tasks.end_unreleased(tx, untouched, description="Cancelled before it began.", now=now)
             if not any(job.active for job in await tasks.jobs_of(tx, task_id)):
                 await tasks.finish_task(tx, task_id, now=now)
@@ -160,14 +160,14 @@ async def progress(services: Services, task_id: TaskId, *, working: bool) -> dic
         "total": sum(counts.values()),
         "done": _ended(counts),
         "failed": sum(counts.get(status, 0) for status in FAILURES),
-        "in_work": sum(job.run_number > 0 for job in active),
+        "in_work": sum(job.begun for job in active),
         "note": _note(active),
     }
 
 
 def _note(active: Sequence[JobRecord]) -> str:
     """What the devices that wait, wait for; empty when none does."""
-    waiting = [job for job in active if job.run_number > 0 and job.status is JobStatus.WAITING]
+    waiting = [job for job in active if job.begun and job.status is JobStatus.WAITING]
     if len(waiting) == 1:
         return waiting[0].description
     return f"{len(waiting)} devices wait for their next look" if waiting else ""

@@ -21,6 +21,9 @@ from fleetseal.store.schema import installation, job, job_step, learned, task
 
 _WRITTEN_AT_ONCE = 1000
 
+_NOT_BEGUN = (job.c.active, job.c.status == JobStatus.WAITING, job.c.run_after.is_(None))
+"""As `JobRecord.begun` is false."""
+
 
 @dataclass(frozen=True)
 class TaskRecord:
@@ -55,6 +58,11 @@ class JobRecord:
     description: str
     error_code: str | None
     finished: datetime | None
+
+    @property
+    def begun(self) -> bool:
+        """It ran, or runs. The run number does not tell: it rises as well when a lost workflow is replaced."""
+        return self.status is not JobStatus.WAITING or self.run_after is not None
 
 
 @dataclass(frozen=True)
@@ -205,7 +213,7 @@ async def end_unreleased(tx: Transaction, job_ids: Sequence[JobId], *, descripti
     """These jobs never begin; no device was touched."""
     await tx.execute(
         update(job)
-        .where(job.c.id.in_(job_ids), job.c.run_number == 0)
+        .where(job.c.id.in_(job_ids), *_NOT_BEGUN)
         .values(active=False, status=JobStatus.CANCELLED, description=description, finished=now)
     )
     ended = await tx.execute(select(job.c.id).where(job.c.id.in_(job_ids), ~job.c.active))
@@ -236,7 +244,7 @@ async def skip_unbegun(tx: Transaction, task_id: TaskId, *, description: str, no
     """The jobs of this task that were not begun never are; no device was touched."""
     await tx.execute(
         update(job)
-        .where(job.c.task_id == task_id, job.c.active, job.c.run_number == 0)
+        .where(job.c.task_id == task_id, *_NOT_BEGUN)
         .values(active=False, status=JobStatus.SKIPPED, description=description, finished=now)
     )
 
