@@ -28,6 +28,7 @@ from fleetseal.pki.bundles import File
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import bundles
 from fleetseal.store import certificates as records
+from fleetseal.store import inventory as rows
 from fleetseal.store import tasks as store
 from tests.devices import SiteAuthority
 from tests.nights import causes
@@ -35,6 +36,7 @@ from tests.site import Direct, Site, site
 from tests.workflow.test_certificates import delete, put
 from tests.workflow.test_enable import allow_old_tls
 from tests.workflow.test_enable_faults import BOTH, assert_invariants, state_of
+from tests.workflow.test_way_back import watched, when
 
 KEYS = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
 PLANT = SiteAuthority("Plant")
@@ -169,6 +171,27 @@ async def test_a_certificate_that_nobody_here_vouches_for_is_proved_by_itself(tm
         assert camera.served == leaf
         assert (await here.device(camera)).trust_level is (TrustLevel.PINNED if proved else TrustLevel.FIRST_USE)
         assert (await here.show(camera))["status"] == "OK"
+
+
+async def test_what_a_job_had_to_leave_stays_when_a_person_wants_it_after_all(tmp_path: Path) -> None:
+    async with camera_at(tmp_path, "9.10", authority=True) as (here, camera):
+        brought = packed(leaf_for(camera))
+
+        def change_password() -> None:
+            camera.device.users[camera.username] = "changed by somebody"
+
+        cut = watched(here, when("install-key:acted", change_password))
+        (outcome,) = (await request(cut, brought, for_https=False))["devices"]
+        assert "Not put back" in outcome["description"], outcome
+        camera.device.users[camera.username] = camera.password
+        async with here.services.database.transaction() as tx:
+            await rows.change(tx, await here.id_of(camera), password_refused_version=None)
+        (left,) = (one for one in camera.aliases if one.startswith("fleetseal-"))
+        (outcome,) = (await request(here, brought, for_https=False))["devices"]
+        assert outcome["status"] == "Unchanged", outcome
+        assert (await here.enable(camera))[0]["status"] == "Finished"
+        assert left in camera.aliases
+        assert (await delete(here, camera, left))["status"] == "Finished"
 
 
 @BOTH

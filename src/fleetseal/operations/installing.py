@@ -4,7 +4,7 @@ docs/procedures/certificates.md."""
 from functools import partial
 
 from fleetseal.core.errors import IssuanceRefused, Rejected
-from fleetseal.core.model import CertificateSource, Chain, EnableWish, JobStatus, KeyPair, KeySpec
+from fleetseal.core.model import Alias, CertificateSource, Chain, EnableWish, JobStatus, KeyPair, KeySpec
 from fleetseal.core.text import clean, timestamp
 from fleetseal.operations import existing, observe
 from fleetseal.operations.delivery import encrypted_trust, install_authorities, send_key_pair, temporary_alias
@@ -16,7 +16,7 @@ from fleetseal.operations.trust import is_proof
 from fleetseal.operations.work import Ended, Work, execute_undo, remove_alias, store_is_full
 from fleetseal.pki import chain
 from fleetseal.pki.bundles import require_fit
-from fleetseal.store import bundles, certificates, inventory
+from fleetseal.store import bundles, certificates, inventory, leftovers
 from fleetseal.store.bundles import BundleRecord
 from fleetseal.store.database import Transaction
 
@@ -31,7 +31,7 @@ async def install(work: Work) -> None:
     elif not await existing.serve(work, plan, place=partial(_place, work, plan), action="certificate install"):
         return
     await clean_up(work, plan.alias, temporary_alias(plan.alias))
-    await work.run.end(JobStatus.FINISHED, _success(work, plan, bundle))
+    await work.run.end(JobStatus.FINISHED, _success(work, plan, bundle), also=partial(_wanted, work, plan.alias))
     raise Ended
 
 
@@ -53,8 +53,8 @@ async def _plan(work: Work, bundle: BundleRecord) -> Bind:
         job_id=work.run.job.id,
     )
     match plan:
-        case Unchanged(reason):
-            await work.run.end(JobStatus.UNCHANGED, reason)
+        case Unchanged(reason, alias):
+            await work.run.end(JobStatus.UNCHANGED, reason, also=partial(_wanted, work, alias))
         case Skipped(reason, code) | Refused(reason, code):
             await work.run.end(JobStatus.FAILED, reason, error_code=code)
         case Bind(alias):
@@ -65,6 +65,12 @@ async def _plan(work: Work, bundle: BundleRecord) -> Bind:
         case _:
             raise AssertionError("no certificate is issued here")
     raise Ended
+
+
+async def _wanted(work: Work, alias: Alias | None, tx: Transaction) -> None:
+    """A person wants the entry, whatever an earlier job that could not remove it had in mind (DEV-OWN-ONLY)."""
+    if alias is not None:
+        await leftovers.forget(tx, work.device.id, remove_alias(alias))
 
 
 async def _place(work: Work, plan: Bind) -> Target:

@@ -81,6 +81,7 @@ class Switch:
 @dataclass(frozen=True)
 class Unchanged:
     reason: str
+    alias: Alias | None = None  # of the entry that is as wished
 
 
 @dataclass(frozen=True)

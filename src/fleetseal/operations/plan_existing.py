@@ -68,7 +68,9 @@ def plan_entry(
     """This entry is to serve HTTPS. Trust is not lowered by it: that is a person's decision of its own."""
     policy = wished_policy(wish.policy, seen.https.policy)
     if seen.served is not None and seen.served.der == entry.der and seen.https.policy is policy:
-        return Unchanged(f"Already as wished: it serves {clean(entry.alias)}, valid until {entry.not_after:%Y-%m-%d}.")
+        return Unchanged(
+            f"Already as wished: it serves {clean(entry.alias)}, valid until {entry.not_after:%Y-%m-%d}.", entry.alias
+        )
     if seen.device.ever_anchored and entry.name is None and not entry.known:
         return Refused(
             "The device is verified now, and no CA that is trusted here vouches for the new certificate under this "
@@ -87,7 +89,8 @@ def plan_storing(seen: Observed, entry: Usable, *, there: bool, proved: bool) ->
     """This entry is to be in the device's store, and nothing more."""
     if there:
         return Unchanged(
-            f"Already as wished: it is stored as {clean(entry.alias)}, valid until {entry.not_after:%Y-%m-%d}."
+            f"Already as wished: it is stored as {clean(entry.alias)}, valid until {entry.not_after:%Y-%m-%d}.",
+            entry.alias,
         )
     return _bind(seen, entry, seen.https.policy, proved=proved)
 

@@ -8,7 +8,7 @@ from fleetseal.operations import issuing
 from fleetseal.operations.alarm_pass import SETTLED
 from fleetseal.operations.switch import Target
 from fleetseal.operations.work import Work, holds
-from fleetseal.store import alarms, audit, inventory, tasks
+from fleetseal.store import alarms, audit, inventory, leftovers
 from fleetseal.store.database import Transaction
 
 
@@ -65,7 +65,7 @@ async def _superseded(work: Work, keep: Alias, temporary: Alias) -> list[Alias]:
     that an earlier job made and could not remove (DEV-NO-LEFTOVERS)."""
     async with work.services.database.reading() as tx:
         ours = {(record.alias, record.der) for record in await issuing.lineage(tx, work.device.id)}
-        left = {undo["alias"] for undo in await tasks.left_on(tx, work.device.id) if undo["verb"] == "remove-alias"}
+        left = {undo["alias"] for undo in await leftovers.on(tx, work.device.id) if undo["verb"] == "remove-alias"}
     async with work.connection() as connection:
         entries = await connection.driver.certificates()
         if left & {entry.alias for entry in entries}:

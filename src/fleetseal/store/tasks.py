@@ -21,8 +21,7 @@ from fleetseal.store.schema import installation, job, job_step, learned, task
 
 _WRITTEN_AT_ONCE = 1000
 
-_NOT_BEGUN = (job.c.active, job.c.status == JobStatus.WAITING, job.c.run_after.is_(None))
-"""As `JobRecord.begun` is false."""
+_NOT_BEGUN = (job.c.active, job.c.status == JobStatus.WAITING, job.c.run_after.is_(None))  # `JobRecord.begun`
 
 
 @dataclass(frozen=True)
@@ -197,13 +196,6 @@ async def steps_of_task(tx: Transaction, task_id: TaskId) -> dict[JobId, tuple[S
     return {job_id: tuple(steps) for job_id, steps in found.items()}
 
 
-async def left_on(tx: Transaction, device_id: DeviceId) -> list[dict[str, Any]]:
-    """The recorded undos that ended jobs could not carry out on this device."""
-    of_device = (job.c.device_id == device_id) & ~job.c.active & (job_step.c.state != "undone")
-    rows = await tx.scalars(select(job_step.c.undo).join(job, job.c.id == job_step.c.job_id).where(of_device))
-    return [undo for undo in rows if undo is not None]
-
-
 async def release(tx: Transaction, job_ids: Sequence[JobId]) -> None:
     """These jobs' wave has begun."""
     await tx.execute(update(job).where(job.c.id.in_(job_ids)).values(released=True))
@@ -251,7 +243,7 @@ async def skip_unbegun(tx: Transaction, task_id: TaskId, *, description: str, no
 
 async def prune(tx: Transaction, *, before: datetime, limit: int) -> int:
     """At most `limit` tasks that ended before this time are forgotten, with their jobs and steps; how many. Those that
-    left something on a device stay: `left_on` needs them."""
+    left something on a device stay: `leftovers` needs them."""
     harmed = select(job.c.id).where(job.c.task_id == task.c.id, job.c.harmed).exists()
     old = select(task.c.id).where(task.c.finished < before, ~harmed).order_by(task.c.id).limit(limit)
     return (await tx.execute(delete(task).where(task.c.id.in_(old.scalar_subquery())))).rowcount
