@@ -75,7 +75,7 @@ class Loader:
 async def end_open_job(tx: Transaction, record: JobRecord, *, made: datetime, now: datetime) -> None:
     """A job that was active when a backup was made ends: `Cancelled` if it had not begun, else `Failed`, with its undos
     forgotten, for they are of a state of the device that is long past."""
-    begun = record.run_number > 0
+    begun = record.begun
     what = "It was at work" if begun else "It was waiting"
     description = (
         f"{what} when the backup of {made:%Y-%m-%d %H:%M} UTC was made, which was restored. What became of it is not "
