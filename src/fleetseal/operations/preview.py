@@ -7,7 +7,7 @@ from fleetseal.core.errors import AuthenticationFailed, FleetsealError
 from fleetseal.core.model import Device, EnableWish, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.text import clean
-from fleetseal.operations import listing, observe, recording
+from fleetseal.operations import listing, observe, recording, states
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Bind, Go, Plan, Refused, Skipped, Switch, Unchanged
 from fleetseal.operations.readiness import note_refusal, ready
@@ -26,20 +26,26 @@ async def plan(services: Services, *, actor: str, selection: Selection, wish: di
     await recording.logins_used(services, devices, actor=actor, purpose="https enable --plan")
 
     async def one(device: Device) -> Row:
+        if not states.fit(device, certificates=True):
+            return _row(device, "Failed" if named else "Skipped", device.support_reason)
         try:
             decided = await _plan(services, settings, device, EnableWish(**wish), named)
             outcome, description = _in_words(decided, named=named)
         except FleetsealError as error:
             outcome, description = "Failed", error.message
-        return {
-            "id": device.id,
-            "mac": device.mac,
-            "address": device.address,
-            "plan": outcome,
-            "description": description,
-        }
+        return _row(device, outcome, description)
 
     return await side_by_side([one(device) for device in devices], at_once=settings.jobs_concurrency)
+
+
+def _row(device: Device, outcome: str, description: str) -> Row:
+    return {
+        "id": device.id,
+        "mac": device.mac,
+        "address": device.address,
+        "plan": outcome,
+        "description": description,
+    }
 
 
 async def _plan(services: Services, settings: Settings, device: Device, wish: EnableWish, named: bool) -> Plan:
