@@ -63,6 +63,13 @@ def test_text_from_devices_cannot_forge_a_line() -> None:
     assert "\x07" not in line
 
 
+def test_a_message_is_not_repeated_in_colour() -> None:
+    stream = io.StringIO()
+    log.configure(stream)
+    logging.getLogger("uvicorn.error").info("Finished", extra={"color_message": "\x1b[36mFinished\x1b[0m"})
+    assert stream.getvalue().endswith(" INFO uvicorn.error: Finished\n")
+
+
 def test_a_traceback_is_kept_with_its_record() -> None:
     stream = io.StringIO()
     log.configure(stream, json_lines=True)

@@ -11,6 +11,7 @@ from fleetseal.core.text import clean
 REDACTED: Final = "***"
 _SECRET_NAMES: Final = ("password", "passphrase", "secret", "token", "authorization", "cookie", "private_key", "pkcs12")
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_REPEATED: Final = frozenset({"color_message"})  # uvicorn: the message once more, with escape sequences
 _HANDLER_NAME: Final = "fleetseal"
 _LONGEST: Final = 4000
 
@@ -44,7 +45,7 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        members = {name: _redact(name, value) for name, value in vars(record).items() if name not in _OWN}
+        members = {name: _redact(name, value) for name, value in vars(record).items() if name not in _OWN | _REPEATED}
         message = clean(record.getMessage(), limit=_LONGEST)
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         if self._json_lines:
