@@ -24,7 +24,7 @@ class Credential:
 async def add(tx: Transaction, sealer: Sealer, *, name: str, login: Login, now: datetime) -> None:
     """A new credential, the last in order. Raises Conflict when the name is taken."""
     if name in {row.name for row in await listed(tx)}:
-        raise Conflict(f"There is a credential {name} already. Remove it first: fleetseal credential remove.")
+        raise Conflict(f"There is a credential {name!r} already. Remove it first: fleetseal credential remove.")
     values: Mapping[str, Any] = {"name": name, "username": login.username, "password_sealed": b"", "added": now}
     number = (await tx.execute(insert(credential).values(values))).inserted_primary_key[0]  # type: ignore[index]  # one row has one
     sealed = sealer.seal(login.password.encode(), table="credential", row=number, column="password", version=1)
