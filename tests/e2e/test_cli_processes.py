@@ -73,6 +73,15 @@ def test_json_is_one_document_and_nothing_else(fleetseal: Run) -> None:
     assert {"key", "value", "default", "source", "allowed", "help"} <= set(json.loads(listed.stdout)[0])
 
 
+def test_the_options_of_every_command_may_stand_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "first"
+    for leading in (["--json", "--data", str(data)], [f"--data={data}", "--json"]):
+        assert run([*leading, "settings", "get", "jobs.concurrency"]) == 0
+        assert json.loads(capsys.readouterr().out)["value"] == 100
+    assert data.is_dir()
+    assert run(["--data"]) == 2
+
+
 def test_the_data_directory_is_this_users_alone(fleetseal: Run, data: Path) -> None:
     fleetseal("settings", "list")
     assert stat.S_IMODE(data.stat().st_mode) == 0o700

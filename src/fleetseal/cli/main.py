@@ -51,8 +51,20 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command line; its exit code."""
     app = build()
     try:
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        command, bound, _ = app.parse_args(_noun_first(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         print(f"{error}", file=sys.stderr)
         return WRONG
     return guarded(lambda: command(*bound.args, **bound.kwargs))
+
+
+def _noun_first(arguments: Sequence[str]) -> list[str]:
+    """The same command line with the options of every command moved from before the noun to the end."""
+    rest = list(arguments)
+    moved: list[str] = []
+    while rest and (rest[0] in ("--data", "--json") or rest[0].startswith("--data=")):
+        taken = 2 if rest[0] == "--data" else 1
+        moved += rest[:taken]
+        del rest[:taken]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return rest[:end] + moved + rest[end:]
