@@ -107,7 +107,7 @@ async def request(
     return DONE
 
 
-@app.command(name="import")
+@app.command(name="import", usage="Usage: fleetseal ca import [OPTIONS] FILE...")
 async def import_(
     files: Annotated[list[Path], Parameter(name="FILE")],
     /,

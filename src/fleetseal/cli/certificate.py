@@ -48,7 +48,7 @@ async def list_(*devices: Devices, public_roots: Flag = False, common: Common = 
     return FAILED if any(device["message"] for device in shown) else DONE
 
 
-@app.command
+@app.command(usage="Usage: fleetseal certificate install [OPTIONS] FILE...")
 async def install(
     files: Annotated[list[Path], Parameter(name="FILE")],
     /,

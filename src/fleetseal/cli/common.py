@@ -43,13 +43,15 @@ class Common:
 
 NO_OPTIONS = Common()
 
-Names = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
+Names = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False, show_default=False)]
 """An option that may be given several times."""
 
 SecretFile = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
 """A file that holds a secret; `-` is standard input."""
 
-SecretFiles = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=False, allow_leading_hyphen=True)]
+SecretFiles = Annotated[
+    tuple[Path, ...], Parameter(negative="", consume_multiple=False, show_default=False, allow_leading_hyphen=True)
+]
 """The same, given several times."""
 
 Flag = Annotated[bool, Parameter(negative="")]

@@ -13,7 +13,7 @@ _NOUNS = {
     "device": "Devices: add, set up, import, list, show, refresh, change, trust, export and remove them.",
     "credential": "Logins tried on devices of the inventory that have none: add, list and remove them.",
     "https": "HTTPS on devices: enable or update it, or disable it.",
-    "certificate": "Certificates: list and delete those on devices, show and revoke those issued here.",
+    "certificate": "Certificates: list, install and delete those on devices, show and revoke those issued here.",
     "task": "What was asked for, and what became of it: list, show, cancel, retry, resume.",
     "alarm": "Conditions that hold now and need attention: list and acknowledge them, and where they are told.",
     "trust": "Trust in the CA on computers: install it on this one, remove it, or show the steps for others.",
