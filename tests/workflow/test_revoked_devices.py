@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleetseal.core.model import Selection
-from fleetseal.operations import alarms, contact, inventory, issued, shared_keys, trusting
+from fleetseal.operations import alarms, audit_fleet, contact, inventory, issued, shared_keys, trusting
 from fleetseal.pki import keys
 from fleetseal.store import certificates
 from tests.site import Site, site
@@ -29,6 +29,10 @@ async def test_a_device_with_a_revoked_certificate_gets_another(tmp_path: Path, 
         assert (one["task"], one["state"]) == (1, "installed")
         shown = await revoked(here, reason)
         assert "still serves it" in shown["message"]
+        await audit_fleet.audit_fleet(here.services, await here.settings())
+        (alarm,) = await alarms.list_(here.services)
+        assert alarm["message"].startswith(f"Its certificate {one['serial']} is revoked.")
+        assert f"fleetseal https enable {shown['mac']} --renew" in alarm["message"]
         (again,) = await here.enable(camera, renew=True)
         assert again["status"] == "Finished", again
         assert [one["state"] for one in await issued.list_(here.services)] == ["revoked", "installed"]

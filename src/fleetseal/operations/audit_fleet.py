@@ -22,19 +22,20 @@ from fleetseal.core.model import (
 )
 from fleetseal.core.runtime import side_by_side
 from fleetseal.devices.driver import Connector
-from fleetseal.operations import issuing, renewal
+from fleetseal.operations import issued, issuing, renewal
 from fleetseal.operations.listing import described
 from fleetseal.operations.naming import Names, certificate_names
 from fleetseal.operations.observe import resolved
 from fleetseal.operations.services import Services
 from fleetseal.pki import keys
 from fleetseal.pki.content import LeafContent
+from fleetseal.pki.crl import Reason
 from fleetseal.store import alarms, audit, authorities, certificates, inventory
 from fleetseal.store.certificates import IssuanceRecord, RenewalCause
 from fleetseal.store.database import Transaction
 
 DIFFERS = "certificate-differs"
-"""The cause of the alarm: a device shows a certificate that was not issued to it here."""
+"""The cause of the alarm: a device shows a certificate that was not issued to it here, or is revoked."""
 
 _BATCH = 200
 _READOPTED = ("issued", "superseded", "abandoned")
@@ -114,7 +115,7 @@ class _Books:
                 await alarms.close_alarm(self.tx, now=self.now, cause=DIFFERS, object=seen.device.label)
             elif known is None or known.state not in ("installed", *_READOPTED):
                 if seen.device.ever_anchored:  # else a person accepted what it shows
-                    await self._differs(seen, seen.leaf)
+                    await self._differs(seen, seen.leaf, known)
             else:
                 await alarms.close_alarm(self.tx, now=self.now, cause=DIFFERS, object=seen.device.label)
                 if known.state != "installed":
@@ -124,17 +125,24 @@ class _Books:
         if installed is not None:
             await self._mark(installed, seen.names)
 
-    async def _differs(self, seen: _Seen, leaf: bytes) -> None:
+    async def _differs(self, seen: _Seen, leaf: bytes, known: IssuanceRecord | None) -> None:
         shown = described(leaf)
-        what = "something that is no certificate" if shown is None else f"a certificate of {shown.issuer}"
+        if known is not None and known.state == "revoked":
+            reason = Reason(known.revocation_reason or Reason.UNSPECIFIED)
+            message = f"Its certificate {known.serial} is revoked. {issued.still_served(seen.device, reason)}"
+        else:
+            what = "something that is no certificate" if shown is None else f"a certificate of {shown.issuer}"
+            message = (
+                f"It shows {what} that was not issued to it here. No login is sent to it. "
+                "See what it shows and decide: fleetseal device trust DEVICE."
+            )
         await alarms.raise_alarm(
             self.tx,
             now=self.now,
             cause=DIFFERS,
             object=seen.device.label,
             severity="critical",
-            message=f"It shows {what} that was not issued to it here, or is withdrawn. No login is sent to it. "
-            "See what it shows and decide: fleetseal device trust DEVICE.",
+            message=message,
         )
         if shown is None:
             return

@@ -65,7 +65,7 @@ async def revoke(services: Services, *, actor: str, serial: str, reason: str, pa
     parts = [f"The certificate {record.serial} ({record.subject}) is revoked."]
     parts.append(_crl_sentence(authority, state, problem))
     if device is not None and device.served_der == record.der:
-        parts.append(_served_sentence(device, why))
+        parts.append(still_served(device, why))
     return {**_row(record), "issuer": authority.name, "crl": state, "message": " ".join(parts)}
 
 
@@ -80,6 +80,18 @@ async def revoke_all(tx: Transaction, device: Device, *, now: datetime, actor: s
 
 
 # ---------------------------------------------------------------- what is meant
+
+
+def still_served(device: Device, reason: Reason) -> str:
+    """What to do about a device that still serves its certificate, which was revoked for this reason."""
+    name = device.label
+    renew = f"fleetseal https enable {name} --renew"
+    if reason is Reason.KEY_COMPROMISE:
+        return (
+            f"{name} still serves it, and its key proves nobody any more. Make sure that this is the device, accept "
+            f"it, and give it another certificate: fleetseal device trust {name}, then {renew}."
+        )
+    return f"{name} still serves it: give it another certificate: {renew}."
 
 
 async def _meant(tx: Transaction, reference: str | None) -> tuple[Callable[[IssuanceRecord], bool], bool]:
@@ -183,17 +195,6 @@ def _crl_sentence(authority: AuthorityRecord, state: str, problem: FleetsealErro
     if state == "impossible":
         return f'The CA "{authority.name}" may not sign CRLs: no client learns of it.'
     return f'The CRL of the CA "{authority.name}" says so from now on.'
-
-
-def _served_sentence(device: Device, reason: Reason) -> str:
-    name = device.label
-    renew = f"fleetseal https enable {name} --renew"
-    if reason is Reason.KEY_COMPROMISE:
-        return (
-            f"{name} still serves it, and its key proves nobody any more. Make sure that this is the device, accept "
-            f"it, and give it another certificate: fleetseal device trust {name}, then {renew}."
-        )
-    return f"{name} still serves it: give it another certificate: {renew}."
 
 
 def _row(record: IssuanceRecord) -> Row:
