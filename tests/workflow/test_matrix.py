@@ -77,9 +77,10 @@ async def test_a_companion_that_was_never_read_is_found_out_by_the_task(here: Si
     (planned,) = await preview.plan(here.services, actor="test", selection=everyone, wish={})
     assert (planned["plan"], "no certificate interface" in planned["description"]) == ("Skipped", True)
     assert (await here.enable())[0]["status"] == "Skipped"
-    (planned,) = await preview.plan(here.services, selection=everyone, wish={})
+    (planned,) = await preview.plan(here.services, actor="test", selection=everyone, wish={})
     assert planned["plan"] == "Skipped", "also now that it is on record"
-    (planned,) = await preview.plan(here.services, selection=Selection(refs=(companion.address,)), wish={})
+    named = Selection(refs=(companion.address,))
+    (planned,) = await preview.plan(here.services, actor="test", selection=named, wish={})
     assert planned["plan"] == "Failed", "named explicitly"
     assert dict(companion.effects) == {}
 
