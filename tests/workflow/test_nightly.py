@@ -30,6 +30,7 @@ from fleetseal.operations.plan import Skipped
 from fleetseal.sim.fleet import SimulatedDevice
 from fleetseal.sim.keystore import Entry
 from fleetseal.store import certificates, tasks
+from fleetseal.store import inventory as devices
 from fleetseal.store import nights as night_store
 from fleetseal.store.nights import NightId
 from tests.nights import Evening, causes
@@ -104,6 +105,30 @@ async def test_another_name_is_a_cause_to_issue_anew_once(tmp_path: Path) -> Non
         shown = (await here.show(camera))["certificate"]
         assert "door.plant.example" in shown["names"]
         assert counts(await evening.command()) == (0, 0, 0)
+
+
+async def test_a_told_name_that_two_devices_have_is_wanted_by_neither(tmp_path: Path) -> None:
+    """The audit wants the names that the plan would certify, so that no night asks for another one in vain."""
+    async with secured(tmp_path, "12.11", "12.11") as (here, evening, _):
+        one, other = here.fleet.devices
+        name = f"axis-{one.serial.lower()}"
+
+        async def tell() -> None:
+            async with here.services.database.transaction() as tx:
+                for camera in (one, other):
+                    await devices.change(tx, await here.id_of(camera), host_name=name)
+
+        await tell()
+        await evening.command()
+        await tell()
+        await audit_fleet.audit_fleet(here.services, await here.settings())
+        async with here.services.database.reading() as tx:
+            assert await devices.shared_names(tx, {name, "door.plant.example"}) == {name}
+            for camera in (one, other):
+                record = await certificates.installed(tx, await here.id_of(camera))
+                assert record is not None
+                assert record.names == ((await here.device(camera)).address,)
+                assert record.reissue is None
 
 
 async def test_nothing_is_signed_twice_for_a_device_in_one_night(tmp_path: Path) -> None:

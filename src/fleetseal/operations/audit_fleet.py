@@ -52,11 +52,12 @@ async def audit_fleet(services: Services, settings: Settings) -> None:
         async with services.database.reading() as tx:
             devices = await inventory.batch(tx, after=after, limit=_BATCH)
             lineages = await certificates.of_devices(tx, [device.id for device in devices])
+            shared = await inventory.shared_names(tx, {device.host_name for device in devices if device.host_name})
         if not devices:
             return
         after = devices[-1].id
         looks = [
-            _look(connector, device, _installed(lineages[device.id]), settings)
+            _look(connector, device, _installed(lineages[device.id]), settings, shared=device.host_name in shared)
             for device in devices
             if device.id in lineages
         ]
@@ -79,12 +80,15 @@ class _Seen:
     names: Names | None  # what a certificate issued now would hold; None: not known
 
 
-async def _look(connector: Connector, device: Device, installed: IssuanceRecord | None, settings: Settings) -> _Seen:
+async def _look(
+    connector: Connector, device: Device, installed: IssuanceRecord | None, settings: Settings, *, shared: bool
+) -> _Seen:
     names = certificate_names(
         device,
         common_name=settings.certificate_common_name,
         domains=settings.certificate_domains,
         resolved=await resolved(connector, device, settings, known=() if installed is None else installed.names),
+        shared=shared,
     )
     leaf = None
     if device.support is Support.SUPPORTED and device.tls is not False and device.policy is not ConnectionPolicy.HTTP:

@@ -123,7 +123,7 @@ async def _plan_issuing(
         authority = await issuing.current_authority(tx)
         record = await issuing.find_installed(tx, device.id)
         learned = await tasks.learned_key_origin(tx, device)
-        shared = device.host_name is not None and await inventory.is_shared(tx, device.id, device.host_name)
+        shared = bool(await inventory.shared_names(tx, [device.host_name] if device.host_name else []))
         instance = await tasks.find_instance(tx)
     now = services.clock.now()
     start = now - plan.BACKDATED

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -136,10 +137,14 @@ async def holder(tx: Transaction, name: str, *, besides: DeviceId | None = None)
     return None if row is None else _device(row)
 
 
-async def is_shared(tx: Transaction, device_id: DeviceId, name: str) -> bool:
-    """Another device has this host name too, typed, dialled or told."""
-    has = or_(device.c.host_name == name, device.c.address == name)
-    return bool(await tx.scalar(select(func.count()).where(has, device.c.id != device_id)))
+async def shared_names(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Those of these host names that more than one device has, typed, dialled or told."""
+    if not names:
+        return set()
+    has = or_(device.c.host_name.in_(names), device.c.address.in_(names))
+    rows = await tx.execute(select(device.c.host_name, device.c.address).where(has))
+    holders = Counter(name for row in rows for name in {row.host_name, row.address})
+    return {name for name in names if holders[name] > 1}
 
 
 async def change(tx: Transaction, device_id: DeviceId, **columns: Any) -> Device:
