@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from fleetseal.app import open_application
 from fleetseal.core.errors import StoreError
-from fleetseal.core.model import DeviceId, Endpoint, Selection, TaskAction
+from fleetseal.core.model import DeviceId, Endpoint, Selection, TaskAction, TrustLevel
 from fleetseal.core.runtime import SystemClock
 from fleetseal.core.secrets import Secret
 from fleetseal.devices.connect import AxisConnector
@@ -368,6 +368,27 @@ async def test_what_was_seen_while_something_else_changed_is_not_stored(here: Si
     if meanwhile is begin_task:
         await contact.look_unattended(services, await here.id_of(device))
         assert watcher.looks == 1, "nor is it looked at"
+
+
+async def test_trust_that_was_decided_during_a_look_is_not_undone_by_it(here: Site) -> None:
+    """A look that began before a task had verified the device tells of the time before."""
+    (device,) = await added(here, "12.11")
+    assert device.served is not None
+    device_id, kept = await here.id_of(device), hashlib.sha256(device.served).digest()
+    assert (await here.device(device)).trust_level is not TrustLevel.ANCHORED
+    watcher = Watcher(cast("AxisConnector", here.services.connect(await here.settings())))
+
+    async def verified() -> None:
+        if watcher.looks == 1:
+            async with here.services.database.transaction() as tx:
+                await rows.change(tx, device_id, trust_level=TrustLevel.ANCHORED, trust_pin=kept, ever_anchored=True)
+
+    watcher.before_look.append(verified)
+    services = replace(here.services, connect=lambda settings: cast("Connector", watcher))
+    await contact.refresh_device(services, device_id)
+    after = await here.device(device)
+    assert (after.trust_level, after.trust_pin, after.ever_anchored) == (TrustLevel.ANCHORED, kept, True)
+    assert watcher.looks == 2
 
 
 @pytest.mark.parametrize("meanwhile", [begin_task, change_row])

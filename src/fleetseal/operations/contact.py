@@ -82,8 +82,8 @@ async def look_unattended(services: Services, device_id: DeviceId) -> None:
 
 
 async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | None, unattended: bool) -> Outcome | None:
-    """None, with nothing stored but that the login was refused, when the device is on record elsewhere by now, or an
-    unattended look is given up."""
+    """None, with nothing stored but that the login was refused, when the device is on record elsewhere by now or how
+    far it is believed was decided meanwhile, or an unattended look is given up."""
     async with services.database.reading() as tx:
         if unattended and device_id in await inventory.active_tasks(tx):
             return None
@@ -98,8 +98,8 @@ async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | Non
     try:
         async with services.database.transaction() as tx:
             now = await inventory.get(tx, device_id)
-            elsewhere = now.endpoint != device.endpoint
-            if elsewhere or (unattended and (now, await tasks.newest_job(tx, device_id)) != (device, newest)):
+            outdated = (now.endpoint, _decided(now)) != (device.endpoint, _decided(device))
+            if outdated or (unattended and (now, await tasks.newest_job(tx, device_id)) != (device, newest)):
                 if columns.get("password_refused_version") == now.password_version:  # never sent again, all the same
                     await inventory.change(tx, device_id, password_refused_version=now.password_version)
                 return None
@@ -117,6 +117,12 @@ async def _looked(services: Services, device_id: DeviceId, *, sight: Sight | Non
         async with services.database.transaction() as tx:
             noted = look.noted(Change(Verdict.TAKEN, problem, contradicts=True))
             return Outcome(await inventory.change(tx, device_id, identity_problem=problem, last_change=noted), None)
+
+
+def _decided(device: Device) -> tuple[object, ...]:
+    """What a person or a task may decide while a look is under way."""
+    trust = (device.trust_level, device.trust_pin, device.ever_anchored, device.plain_accepted)
+    return (*trust, device.identity_problem)
 
 
 def names_itself(sight: Sight) -> bool:
