@@ -89,10 +89,14 @@ class Listener:
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._listening: socket.socket | None = None
+        self._closed = False
         self.shown = "nowhere"
 
     async def open(self, group: asyncio.TaskGroup) -> None:
-        """Others can reach the API. Raises StoreError when the socket or its file cannot be made."""
+        """Others can reach the API, unless it was closed before. Raises StoreError when the socket or its file cannot
+        be made."""
+        if self._closed:
+            return
         path = _socket_path(self._data)
         try:
             listening = _unix_socket(path) if path is not None else socket.create_server(("127.0.0.1", 0))
@@ -111,7 +115,8 @@ class Listener:
             await asyncio.wait([self._serving], timeout=0.01)
 
     async def close(self) -> None:
-        """Nobody is let in any more, requests in progress are answered."""
+        """Nobody is let in any more, now or later; requests in progress are answered."""
+        self._closed = True
         if self._server is None or self._serving is None:
             return
         (_socket_path(self._data) or _port_file(self._data)).unlink(missing_ok=True)
