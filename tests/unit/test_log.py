@@ -14,12 +14,12 @@ CANARY = "canary-5f1"
 
 
 @pytest.fixture(autouse=True)
-def _restored_root() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+def _restored() -> Iterator[None]:
+    before = [(logger, list(logger.handlers), logger.level) for logger in map(logging.getLogger, (None, "dbos"))]
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger, handlers, level in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 def written(*, json_lines: bool, message: str = "looked", extra: dict[str, object] | None = None) -> str:

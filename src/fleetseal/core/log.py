@@ -24,10 +24,12 @@ def configure(stream: TextIO, *, level: int = logging.INFO, json_lines: bool = F
     handler = logging.StreamHandler(stream)
     handler.name = _HANDLER_NAME
     handler.setFormatter(Formatter(json_lines=json_lines))
-    root = logging.getLogger()
-    for former in [other for other in root.handlers if other.name == _HANDLER_NAME]:
-        root.removeHandler(former)
-    root.addHandler(handler)
+    root, engine = logging.getLogger(), logging.getLogger("dbos")
+    for logger in (root, engine):  # without a handler of its own, the engine gives itself one that redacts nothing
+        for former in [other for other in logger.handlers if other.name == _HANDLER_NAME]:
+            logger.removeHandler(former)
+        logger.addHandler(handler)
+    engine.propagate = False
     root.setLevel(level)
     for noisy in ("dbos", "alembic", "uvicorn.access", "aiosqlite"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
