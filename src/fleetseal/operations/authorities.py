@@ -38,6 +38,9 @@ __all__ = [
     "unlock",
 ]
 
+_UNFINISHED = ("requested", "abandoned")
+"""States of CAs that a ceremony has not completed: their keys may be brought again."""
+
 
 async def create(
     services: Services,
@@ -128,7 +131,8 @@ async def import_files(
     others = (*contents.certificates, *(record.der for record in known if record.der is not None))
     accepted = acceptance.accept(der, others, now=services.clock.now())
     chosen = _tiers(tiers, accepted)
-    if pending is None and any(record.key_file == key.name for record in known):
+    standing = [record for record in known if record.state not in _UNFINISHED]
+    if pending is None and any(record.key_file == key.name for record in standing):
         raise Conflict("The key in the files is that of a CA here already. A CA that replaces it needs a new key.")
     file = issuing.key_file(pending) if pending else KeyFile(key.name, Sealing.PASSPHRASE, remember)
     secret = None
