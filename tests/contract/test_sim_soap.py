@@ -10,7 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -207,7 +206,8 @@ async def test_key_pairs_from_outside(device: SimulatedDevice, form: PrivateForm
         f"<tt:Certificate>{data(der)}</tt:Certificate><tt:PrivateKey>{data(packed)}</tt:PrivateKey>"
         "</tds:CertificateWithPrivateKey></tds:LoadCertificateWithPrivateKey>"
     )
-    p12 = pkcs12.serialize_key_and_certificates(b"x", key, certificate, None, BestAvailableEncryption(b"transport"))
+    old = PrivateFormat.PKCS12.encryption_builder().key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+    p12 = pkcs12.serialize_key_and_certificates(b"x", key, certificate, None, old.build(b"transport"))
     load_p12 = (
         f"<c:LoadPkcs12><c:Id>packed</c:Id><c:Certificate>{base64.b64encode(p12).decode()}</c:Certificate>"
         "<c:Password>transport</c:Password></c:LoadPkcs12>"

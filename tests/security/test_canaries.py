@@ -282,4 +282,4 @@ def test_no_option_takes_a_secret_as_its_value() -> None:
             if not command.startswith("-"):
                 arguments = build()[noun][command].assemble_argument_collection()
                 found |= {name for argument in arguments for name in argument.names if "pass" in name}
-    assert found == {"--passphrase-file", "--password-file", "--remember-passphrase"}
+    assert found == {"--passphrase-file", "--ca-passphrase-file", "--password-file", "--remember-passphrase"}
