@@ -114,7 +114,7 @@ async def permission_denied(here: Site) -> None:
 async def not_supported(here: Site) -> None:
     device = await camera(here)
     device.device.parameters.put("Properties.API.WebService.WebService", "no")
-    await opened(here, device)
+    await written(here, device)
 
 
 async def rejected(here: Site) -> None:
@@ -217,7 +217,7 @@ CAUSES: dict[type[FleetsealError], tuple[Cause, str]] = {
     errors.SetupNeeded: (setup_needed, r"127\.0\.0\.1 is in factory state: .+ No login was sent\."),
     errors.CredentialsNeeded: (credentials_needed, r"It asks for a login and none is stored\. .+device set.+"),
     errors.PermissionDenied: (permission_denied, r".*guard.*administrator.*"),
-    errors.NotSupported: (not_supported, r".*M1065-LW.*"),
+    errors.NotSupported: (not_supported, r".*no certificate interface.*"),
     errors.Rejected: (rejected, r"The device refused.*"),
     errors.ProtocolViolation: (protocol_violation, r".*192\.0\.2\.66.*Redirects are not followed.*"),
     errors.IdentityMismatch: (identity_mismatch, r".* answers as device ACCC8E000000, not as .*No login was sent\."),
