@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -137,10 +137,11 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def polled(one: Site) -> AsyncIterator[Polled]:
-    """The poll runs, and has begun its first round."""
+async def polled(one: Site, *, broken: Collection[int] = (), hanging: Collection[int] = ()) -> AsyncIterator[Polled]:
+    """The poll runs, and has begun its first round. `broken` and `hanging`: as of the watcher, from the beginning."""
     clock = StepClock()
-    watcher = Watcher(cast("AxisConnector", one.services.connect(await one.settings())))
+    inner = cast("AxisConnector", one.services.connect(await one.settings()))
+    watcher = Watcher(inner, broken=set(broken), hanging=set(hanging))
     services = replace(one.services, clock=clock, connect=lambda settings: cast("Connector", watcher))
     written = writes(one.services.database)
     async with asyncio.TaskGroup() as group:
@@ -303,6 +304,7 @@ async def test_unreachable_needs_two_misses_and_ends_with_an_answer(here: Site) 
         await run.round()
         await device.trouble(unreachable=True)
         await run.pass_(poll.AGAIN)
+        await until(lambda: run.watcher.ended == 2)
         assert ((await here.show(device))["status"], run.watcher.ended, run.written) == ("OK", 2, [])
         await run.pass_(10)
         await run.status(device, "Unreachable")
@@ -421,9 +423,7 @@ async def test_devices_that_hang_or_meet_a_defect_cost_only_themselves(
 ) -> None:
     hanging, broken, updated = await added(here, "12.11", "12.11", "12.11")
     update(updated, "12.12.3")
-    async with polled(here) as run:
-        run.watcher.broken.add(broken.https_port)
-        run.watcher.hanging.add(hanging.https_port)
+    async with polled(here, broken=[broken.https_port], hanging=[hanging.https_port]) as run:
         await run.clock.pass_(poll.PERIOD - 1)
         await run.shows(updated, firmware="12.12.3")
         assert run.watcher.begun == run.watcher.ended + 1
