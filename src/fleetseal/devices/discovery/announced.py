@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleetseal.core.model import Serial
+from fleetseal.devices.axis.catalogue import MAKERS
 from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.devices.target import may_be_dialled
-
-_MAKERS = ("00408C", "ACCC8E", "B8A44F", "E82725")
 
 
 def is_makers(serial: Serial | None) -> bool:
     """Whether it begins like the serials of the maker: needed where anybody may announce the same (inferred)."""
-    return serial is not None and serial.startswith(_MAKERS)
+    return serial is not None and serial.startswith(MAKERS)
 
 
 @dataclass(frozen=True)
