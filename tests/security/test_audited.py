@@ -79,6 +79,10 @@ async def set_setting(here: Site) -> None:
     await settings.set_(here.services, actor=ANNA, key="certificate.domains", value="a.org")
 
 
+async def reset_setting(here: Site) -> None:
+    await settings.reset(here.services, actor=ANNA, key="certificate.domains")
+
+
 async def setting_is_set(here: Site) -> bool:
     async with here.services.database.reading() as tx:
         return "certificate.domains" in await stored_settings.stored(tx)
@@ -365,6 +369,7 @@ ENABLED = ("task Enable HTTPS", "certificate intended", "ca key open", "certific
 
 CASES = {
     "settings set": Case(set_setting, ("settings set",), setting_is_set),
+    "settings reset": Case(reset_setting, ("settings reset",), opposite(setting_is_set), set_setting),
     "credential add": Case(add_credential, ("credential add",), has_credential),
     "credential remove": Case(remove_credential, ("credential remove",), opposite(has_credential), add_credential),
     "device import": Case(import_device, ("device import",), has_device),

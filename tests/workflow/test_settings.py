@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetseal.cli.main import run
 from fleetseal.core.config import DEFINITIONS, read_sources
 from fleetseal.core.errors import InvalidInput
 from fleetseal.operations import settings
@@ -54,3 +55,40 @@ async def test_the_environment_wins_and_is_shown_to_win(services: Services) -> N
     stored = await settings.set_(replace(services, sources=told), actor="anna", key="https.soak-seconds", value="9")
     assert (stored["value"], stored["source"]) == (7, "environment")
     assert (await settings.get(services, "https.soak-seconds"))["value"] == 9
+
+
+async def test_a_setting_says_what_form_its_value_has(services: Services) -> None:
+    listed = {entry["key"]: entry for entry in await settings.list_(services)}
+    forms = ("type", "choices", "minimum", "maximum")
+    assert [listed["certificate.validity-days"][name] for name in forms] == ["number", None, 1, 825]
+    assert [listed["https.policy"][name] for name in forms] == ["choice", ["keep", "both", "https"], None, None]
+    types = {entry["type"] for entry in listed.values()}
+    assert types == {"choice", "number", "switch", "window", "list", "text"}
+    for entry in listed.values():
+        assert (entry["type"] == "choice") == bool(entry["choices"])
+        for choice in entry["choices"] or ():
+            assert str(choice) in entry["allowed"]
+
+
+async def test_what_was_set_is_forgotten_and_on_record(services: Services) -> None:
+    for _ in range(2):  # nothing to forget is no error, and no record
+        await settings.reset(services, actor="anna", key="https.soak-seconds")
+    await settings.set_(services, actor="anna", key="https.soak-seconds", value="9")
+    back = await settings.reset(services, actor="anna", key="https.soak-seconds")
+    assert (back["value"], back["source"]) == (60, "default")
+    with pytest.raises(InvalidInput):
+        await settings.reset(services, actor="anna", key="colour")
+    async with services.database.reading() as tx:
+        told = [(one.action, one.object, one.detail) for one in await audit.records(tx)]
+    assert told[::-1] == [
+        ("settings set", "https.soak-seconds", {"value": "9", "before": None}),
+        ("settings reset", "https.soak-seconds", {"before": "9"}),
+    ]
+
+
+def test_the_command_says_what_is_in_force_after_a_reset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", str(tmp_path / "data")]
+    assert run(["settings", "set", "https.soak-seconds", "9", *data]) == 0
+    assert run(["settings", "reset", "https.soak-seconds", *data]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "https.soak-seconds is 60 (from the default)."
+    assert run(["settings", "reset", "no.such", *data]) == 2

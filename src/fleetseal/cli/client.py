@@ -48,6 +48,9 @@ class Client:
     async def patch(self, *path: str | int, body: Any = None) -> Any:
         return await self._ask("PATCH", path, body=body)
 
+    async def delete(self, *path: str | int) -> Any:
+        return await self._ask("DELETE", path)
+
     async def _ask(
         self, method: str, path: Sequence[str | int], *, query: Query | None = None, body: Any = None
     ) -> Any:

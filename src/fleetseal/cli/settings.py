@@ -5,7 +5,7 @@ from fleetseal.cli.client import connected, tell_suspended
 from fleetseal.cli.common import DONE, NO_OPTIONS, Common, noun
 from fleetseal.core import config
 
-app = noun("settings", "Settings: list, get and set them.")
+app = noun("settings", "Settings: list, get, set and reset them.")
 
 
 @app.command(name="list")
@@ -62,4 +62,22 @@ async def set_(key: str, value: str, /, *, common: Common = NO_OPTIONS) -> int:
     output.say(f"{setting['key']} is {config.show(setting['value']) or 'empty'}.")
     if setting["source"] != "database":
         output.tell(f"The value comes from the {setting['source']}, which goes before what was set just now.")
+    return DONE
+
+
+@app.command
+async def reset(key: str, /, *, common: Common = NO_OPTIONS) -> int:
+    """Forget what was set: the default, or the value of the settings file, is in force again.
+
+    Parameters
+    ----------
+    key
+        Its name, such as certificate.validity-days.
+    """
+    async with connected(common.directory) as client:
+        setting = await client.delete("settings", key)
+    if common.json:
+        output.as_json(setting)
+    else:
+        output.say(f"{setting['key']} is {config.show(setting['value']) or 'empty'} (from the {setting['source']}).")
     return DONE

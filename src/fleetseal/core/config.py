@@ -28,10 +28,16 @@ _NOT_SETTINGS: Final = frozenset({"FLEETSEAL_DATA", "FLEETSEAL_TOKEN_FILE"})
 
 @dataclass(frozen=True)
 class Kind:
-    """How a value is read from text, and what is allowed, in words."""
+    """How a value is read from text, and what is allowed: in words, and as a form shows it.
+
+    `name`: `choice`, `number`, `switch`, `window` (of time), `list` (of words, separated by commas) or `text`.
+    """
 
     allowed: str
     parse: Callable[[str], Value]  # raises ValueError
+    name: str = "text"
+    choices: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None  # least and most
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def _one_of(*allowed: str) -> Kind:
             raise ValueError
         return text
 
-    return Kind(", ".join(allowed[:-1]) + " or " + allowed[-1], parse)
+    return Kind(", ".join(allowed[:-1]) + " or " + allowed[-1], parse, "choice", choices=allowed)
 
 
 def _whole(least: int, most: int) -> Kind:
@@ -71,7 +77,7 @@ def _whole(least: int, most: int) -> Kind:
             raise ValueError
         return int(text)
 
-    return Kind(f"a whole number from {least} to {most}", parse)
+    return Kind(f"a whole number from {least} to {most}", parse, "number", span=(least, most))
 
 
 def _parse_switch(text: str) -> bool:
@@ -133,9 +139,9 @@ def _destination(parse: Callable[[str], object], allowed: str) -> Kind:
     return Kind(f"{allowed}, or empty", checked)
 
 
-_SWITCH: Final = Kind("true or false", _parse_switch)
-_WINDOW: Final = Kind("two different times of day such as 01:00-05:00", _parse_window)
-_DOMAINS: Final = Kind("domain names separated by commas, or empty", _parse_domains)
+_SWITCH: Final = Kind("true or false", _parse_switch, "switch")
+_WINDOW: Final = Kind("two different times of day such as 01:00-05:00", _parse_window, "window")
+_DOMAINS: Final = Kind("domain names separated by commas, or empty", _parse_domains, "list")
 _HTTP_ADDRESS: Final = Kind("an http:// address, or empty", _parse_http_address)
 _LISTEN: Final = Kind("an address and a port such as 0.0.0.0:8080 or [::]:8080, or empty", _parse_listen)
 _FILE: Final = Kind("an absolute path, or empty", _parse_file)

@@ -12,7 +12,7 @@ from fleetseal.operations import issuing, succession
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current as current_settings
 from fleetseal.operations.states import warning_begins
-from fleetseal.pki import chain, content
+from fleetseal.pki import chain, content, keys
 from fleetseal.pki.chain import Description
 from fleetseal.pki.issuer import Sealing
 from fleetseal.store import authorities, authority_entries, certificates, inventory
@@ -37,8 +37,8 @@ async def show(services: Services) -> View:
 
 
 async def list_(services: Services) -> list[View]:
-    """Every CA here: the one in use, replaced ones, those trusted only, and requests that wait (`requested`).
-    `replacement` as in `show`, with the one in use."""
+    """Every CA here: the one in use, replaced ones, those trusted only, and requests that wait (`requested`). As
+    `show`; a request has its `csr` as PEM, and only the one in use a `replacement`."""
     async with services.database.reading() as tx:
         settings = await current_settings(services, tx)
         known = await authorities.every(tx)
@@ -197,6 +197,7 @@ def _request_view(record: AuthorityRecord) -> View:
         **empty,
         "key": None,
         "key_sealed_by": Sealing.SIGNER,
+        "csr": keys.pem("CERTIFICATE REQUEST", record.request_der).decode() if record.request_der else None,
         "issuing": [],
         "issued": 0,
         "valid": 0,

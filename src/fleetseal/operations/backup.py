@@ -6,9 +6,10 @@ In it: every row of the database, the key files of CAs, `signer.key`, `secrets.k
 
 import asyncio
 import base64
-from contextlib import aclosing
+import tempfile
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from fleetseal import __version__
 from fleetseal.core import config
@@ -31,19 +32,13 @@ async def backup(services: Services, *, actor: str, path: Path, passphrase: Secr
     Raises InvalidInput without a passphrase or an absolute path, Conflict when `path` is something else than a backup,
     StoreError when it cannot be written; what was at `path` is there as before then.
     """
-    if not passphrase.reveal():
-        raise InvalidInput("A backup is sealed by a passphrase: give one (--passphrase-file).")
+    _require(passphrase)
     _check_target(path)
-    now = services.clock.now()
     async with services.vault.ceremony:  # no CA is half made
-        async with services.database.transaction() as tx:
-            await audit.record(tx, now=now, actor=actor, action="backup", object=path.name, detail={"file": str(path)})
-        async with services.database.reading() as tx:
-            devices = await inventory.number(tx)
-            with private_file(path) as file:
-                writer = await asyncio.to_thread(Writer, file, passphrase, services.rng)
-                await _write(services, tx, writer)
-                size = file.tell()
+        await _recorded(services, actor, path.name, {"file": str(path)})
+        with private_file(path) as file:
+            devices = await _fill(services, file, passphrase)
+            size = file.tell()
     return {
         "file": str(path),
         "bytes": size,
@@ -52,6 +47,46 @@ async def backup(services: Services, *, actor: str, path: Path, passphrase: Secr
         "passphrase apart: together they are the whole system. Restore it into an empty data directory: "
         "fleetseal restore FILE.",
     }
+
+
+async def download(services: Services, *, actor: str, passphrase: Secret) -> BinaryIO:
+    """A backup as `backup` makes it, to be read from its beginning: a file without a name, which is gone when the
+    caller closes it. Audited before anything leaves.
+
+    Raises InvalidInput without a passphrase, StoreError when the data directory has no room for it.
+    """
+    _require(passphrase)
+    with ExitStack() as undone:
+        try:
+            file: BinaryIO = undone.enter_context(tempfile.TemporaryFile(dir=services.data))
+            async with services.vault.ceremony:
+                await _recorded(services, actor, "download", {})
+                await _fill(services, file, passphrase)
+            file.seek(0)
+        except OSError as error:
+            reason = f"The backup cannot be prepared in the data directory: {error.strerror}. No backup was made."
+            raise StoreError(reason) from error
+        undone.pop_all()
+    return file
+
+
+def _require(passphrase: Secret) -> None:
+    if not passphrase.reveal():
+        raise InvalidInput("A backup is sealed by a passphrase: give one (--passphrase-file).")
+
+
+async def _recorded(services: Services, actor: str, object: str, detail: dict[str, Any]) -> None:  # noqa: A002 - the log's word
+    async with services.database.transaction() as tx:
+        await audit.record(tx, now=services.clock.now(), actor=actor, action="backup", object=object, detail=detail)
+
+
+async def _fill(services: Services, file: BinaryIO, passphrase: Secret) -> int:
+    """Everything as it is now is in `file`; how many devices that is."""
+    async with services.database.reading() as tx:
+        devices = await inventory.number(tx)
+        writer = await asyncio.to_thread(Writer, file, passphrase, services.rng)
+        await _write(services, tx, writer)
+    return devices
 
 
 async def _write(services: Services, tx: Transaction, writer: Writer) -> None:

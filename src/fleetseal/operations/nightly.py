@@ -18,23 +18,22 @@ from fleetseal.operations import (
     alarm_delivery,
     alarm_pass,
     anchors,
-    issuing,
+    night_plan,
     renewal,
     revocation,
     shared_keys,
     succession,
     tasks,
-    windows,
 )
 from fleetseal.operations.audit_fleet import audit_fleet
-from fleetseal.operations.renewal import Night, Skip
+from fleetseal.operations.night_plan import Obstacle
+from fleetseal.operations.renewal import Skip
 from fleetseal.operations.run_job import unforeseen
 from fleetseal.operations.services import Services
-from fleetseal.store import alarms, authorities, inventory, messages, nights, renewals
+from fleetseal.store import alarms, inventory, messages, nights, renewals
 from fleetseal.store import tasks as task_store
 from fleetseal.store.database import Transaction
 from fleetseal.store.nights import NightId
-from fleetseal.store.renewals import Candidate
 
 if TYPE_CHECKING:  # reading commands do not load the engine
     from fleetseal.jobs.engine import Engine
@@ -186,16 +185,6 @@ async def _plan(run: NightRun) -> None:
     await alarm_pass.settle(services, (alarm_pass.CLOCK,), wanted, among={alarm_pass.THIS_COMPUTER})
 
 
-@dataclass(frozen=True)
-class Obstacle:
-    """Why nothing at all is renewed tonight."""
-
-    reason: str
-    locked: bool = False
-    clock: bool = False  # it is in doubt
-    behind: bool = False  # the CA has signed later: that has its alarm, night or day
-
-
 async def decide(
     services: Services,
     settings: Settings,
@@ -207,7 +196,7 @@ async def decide(
 ) -> TaskId | None:
     """The run's row says what is renewed, by which task, and what is not, and why. The task, if there is one."""
     candidates = await renewals.due(tx, now)
-    tonight = await _tonight(services, settings, tx, candidates, now)
+    tonight = await night_plan.decisions(services, settings, tx, candidates, now)
     skips = [
         Skip(one, obstacle.reason, waits=True) if obstacle is not None else renewal.decide(one, tonight)
         for one in candidates
@@ -235,34 +224,11 @@ async def decide(
     return task_id
 
 
-async def _tonight(
-    services: Services, settings: Settings, tx: Transaction, candidates: list[Candidate], now: datetime
-) -> Night:
-    def night_of(moment: datetime) -> Any:
-        return windows.night_of(moment, settings.renewal_window, services.zone)
-
-    failures = await renewals.failures(tx, now)
-    began = windows.latest(now, settings.renewal_window, services.zone).begins
-    times = {failure.at for found in failures.values() for failure in found}
-    return Night(
-        date=night_of(now),
-        issued=await renewals.issued_since(tx, began),
-        failures=failures,
-        night_of={at: night_of(at) for at in times},
-        harmed={one.cohort for one in candidates if any(failure.harmed for failure in failures.get(one.id, ()))},
-    )
-
-
 async def _obstacle(run: NightRun) -> Obstacle | None:
-    if not run.settings.renewal_automatic:
-        return Obstacle("renewal.automatic is off.")
+    now = run.services.clock.now()
     async with run.services.database.reading() as tx:
-        signing = await authorities.find_signing(tx)
-    if signing is None:
-        return Obstacle("There is no CA here that could sign.")
-    if not run.services.vault.is_open(issuing.key_file(signing)):
-        return Obstacle("Waits: the CA key is locked.", locked=True)
-    return await _clock_in_doubt(run)
+        known = await night_plan.on_record(run.services, run.settings, tx, now=now)
+    return known if known is not None else await _clock_in_doubt(run)
 
 
 async def _clock_in_doubt(run: NightRun) -> Obstacle | None:
@@ -270,10 +236,9 @@ async def _clock_in_doubt(run: NightRun) -> Obstacle | None:
     now = run.services.clock.now()
     async with run.services.database.reading() as tx:
         due, fleet = await renewals.due_by_date(tx, now), await renewals.fleet_size(tx)
-        signing = await authorities.find_signing(tx)
-    if signing is not None and now < (signing.last_signed or signing.created):
-        reason = f"The clock of this computer says {now:%Y-%m-%d %H:%M} UTC, and the CA has signed later than that."
-        return Obstacle(f"{reason} Nothing is renewed until the clock is right.", clock=True, behind=True)
+        behind = await night_plan.clock_behind(tx, now=now)
+    if behind is not None:
+        return behind
     if run.clock_is_right or not renewal.needs_clocks(due, fleet) or renewal.clocks_agree(await _clocks(run)):
         return None
     reason = (

@@ -22,7 +22,11 @@ async def in_force(services: Services) -> Settings:
 
 
 async def list_(services: Services) -> list[dict[str, Any]]:
-    """Every setting: `{"key","value","default","source","allowed","help"}`; `source` says where the value is from."""
+    """Every setting: `{"key","value","default","source","allowed","help","type","choices","minimum","maximum"}`.
+
+    `source` says where the value is from; `type` and what follows it are those of `config.Kind`, null where they say
+    nothing.
+    """
     async with services.database.reading() as tx:
         stored = await store.stored(tx)
     settings = services.sources.settings(stored)
@@ -34,6 +38,7 @@ async def list_(services: Services) -> list[dict[str, Any]]:
             "source": services.sources.origin(key, stored),
             "allowed": definition.kind.allowed,
             "help": definition.help,
+            **_form(definition.kind),
         }
         for key, definition in config.DEFINITIONS.items()
     ]
@@ -59,6 +64,26 @@ async def set_(services: Services, *, actor: str, key: str, value: str) -> dict[
             tx, now=now, actor=actor, action="settings set", object=key, detail={"value": text, "before": before}
         )
     return await get(services, key)
+
+
+async def reset(services: Services, *, actor: str, key: str) -> dict[str, Any]:
+    """What was stored is forgotten, and audited: the value is that of the file or the default, as for `set_`.
+
+    Raises InvalidInput, naming all keys, when there is no such setting.
+    """
+    config.definition_of(key)
+    now = services.clock.now()
+    async with services.database.transaction() as tx:
+        before = (await store.stored(tx)).get(key)
+        if before is not None:
+            await store.remove(tx, key)
+            await audit.record(tx, now=now, actor=actor, action="settings reset", object=key, detail={"before": before})
+    return await get(services, key)
+
+
+def _form(kind: config.Kind) -> dict[str, Any]:
+    minimum, maximum = kind.span or (None, None)
+    return {"type": kind.name, "choices": list(kind.choices) or None, "minimum": minimum, "maximum": maximum}
 
 
 def _json(value: config.Value) -> Any:

@@ -73,6 +73,20 @@ class Failure(NamedTuple):
     description: str
 
 
+class Reason(NamedTuple):
+    """Why a certificate is to be replaced: by its date, or as the audit marked it."""
+
+    not_after: datetime
+    reissue: str | None
+
+
+async def reasons(tx: Transaction, now: datetime) -> dict[DeviceId, Reason]:
+    """For the devices that `due` finds."""
+    columns = (issuance.c.device_id, issuance.c.not_after, issuance.c.reissue)
+    query = select(*columns).where(issuance.c.purpose == "https", issuance.c.id.in_(_due(now)))
+    return {DeviceId(row.device_id): Reason(row.not_after, row.reissue) for row in await tx.execute(query)}
+
+
 async def due(tx: Transaction, now: datetime) -> list[Candidate]:
     """The devices whose certificate is due or marked to be replaced, in the order they were added."""
     columns = [device.c[name] for name in Candidate._fields[:-1]]

@@ -15,3 +15,7 @@ async def stored(tx: Transaction) -> dict[str, str]:
 async def put(tx: Transaction, key: str, value: str, *, now: datetime) -> None:
     await tx.execute(delete(setting).where(setting.c.key == key))
     await tx.execute(insert(setting).values(key=key, value=value, changed=now))
+
+
+async def remove(tx: Transaction, key: str) -> None:
+    await tx.execute(delete(setting).where(setting.c.key == key))

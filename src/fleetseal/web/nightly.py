@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from fleetseal.operations import nights, signing
+from fleetseal.operations import night_plan, nights, signing
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import NightlyRequest, secret
 
@@ -24,6 +24,11 @@ async def start_nightly(backend: Asked, body: NightlyRequest) -> Row:
     opened = await signing.prepare(services, actor=actor, passphrase=secret(body.passphrase), required=False)
     night_id = await backend.nights.start(actor=actor, opened=opened, clock_is_right=body.clock_is_right)
     return await nights.show(services, night_id)
+
+
+@router.get("/plan", summary="What the next night would renew and why, as things stand now; no device is asked")
+async def plan_nightly(backend: Asked) -> Row:
+    return await night_plan.plan(backend.services)
 
 
 @router.get("/{night_id}", summary="One nightly run, with its report once it has ended")

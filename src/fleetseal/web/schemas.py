@@ -110,6 +110,12 @@ class BackupRequest(Body):
     passphrase: SecretStr
 
 
+class BackupDownload(Body):
+    """`passphrase` seals it."""
+
+    passphrase: SecretStr
+
+
 # ---------------------------------------------------------------- devices
 
 
