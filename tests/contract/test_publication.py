@@ -19,6 +19,7 @@ from fleetseal.core.errors import InvalidInput
 from fleetseal.pki import profile
 from fleetseal.pki.content import Signer
 from fleetseal.web import publication
+from fleetseal.web.door import Bounds
 from tests.pki import NOW, RNG, YEAR, authority, key
 
 
@@ -144,7 +145,7 @@ async def test_silent_connections_end_and_only_so_many_are_open(tmp_path: Path) 
     """INP-BOUNDED."""
     port = free_port()
     settings = Settings(publish_listen=f"127.0.0.1:{port}")
-    listener = publication.PublicListener(tmp_path, settings, publication.Bounds(seconds=1.0, connections=3))
+    listener = publication.PublicListener(tmp_path, settings, Bounds(seconds=1.0, connections=3))
     async with asyncio.TaskGroup() as group:
         await listener.open(group)
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(6)]

@@ -67,10 +67,16 @@ def status_of(error: FleetsealError) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def _problem(status: int, code: str, detail: str, **members: Any) -> JSONResponse:
+def problem_document(status: int, code: str, detail: str, **members: Any) -> tuple[dict[str, Any], str]:
+    """The document and its media type; members that are None are left out."""
     content = {"type": f"urn:fleetseal:{code}", "title": code.replace("-", " ").capitalize(), "status": status}
     content |= {"detail": detail, "code": code} | {name: value for name, value in members.items() if value is not None}
-    return JSONResponse(content, status_code=status, media_type=_MEDIA_TYPE)
+    return content, _MEDIA_TYPE
+
+
+def _problem(status: int, code: str, detail: str, **members: Any) -> JSONResponse:
+    content, media_type = problem_document(status, code, detail, **members)
+    return JSONResponse(content, status_code=status, media_type=media_type)
 
 
 def _what_is_wrong(error: RequestValidationError) -> str:

@@ -5,29 +5,21 @@ Whoever comes is unknown, so each connection has an end, and only so many are op
 
 import asyncio
 import logging
-import socket
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fleetseal.core.config import Settings, host_and_port
 from fleetseal.core.errors import InvalidInput, StoreError
 from fleetseal.operations import publication
-from fleetseal.web.listener import Scope, server
+from fleetseal.web.door import Bounds, Door
+from fleetseal.web.listener import Scope
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What strangers may take."""
-
-    seconds: float = 60.0  # that a connection lasts, whatever it does
-    connections: int = 100  # at once; more are closed as they come
+_BOUNDS = Bounds(connections=100, seconds=60.0)
 
 
 class Publication:
@@ -57,54 +49,20 @@ class Publication:
 class PublicListener:
     """Serves `Publication` at `publish.listen`, from `open` to `close`."""
 
-    def __init__(self, data: Path, settings: Settings, bounds: Bounds = Bounds()) -> None:
+    def __init__(self, data: Path, settings: Settings, bounds: Bounds = _BOUNDS) -> None:
         self.shown = settings.publish_listen
-        self._server = server(
-            Publication(data, settings.certificate_public_url),
-            http=partial(_Bounded, bounds),
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=5,
-        )
-        self._serving: asyncio.Task[None] | None = None
+        application = Publication(data, settings.certificate_public_url)
+        self._door = Door(application, *host_and_port(self.shown), bounds=bounds)
 
     async def open(self, group: asyncio.TaskGroup) -> None:
         """Everybody who reaches the address is served. Raises InvalidInput when it cannot be used."""
-        host, port = host_and_port(self.shown)
         try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            dual = host == "::" and socket.has_dualstack_ipv6()
-            listening = socket.create_server((host, port), family=family, dualstack_ipv6=dual)
+            await self._door.open(group)
         except OSError as error:
             raise InvalidInput(
                 f"CRLs cannot be served at {self.shown} (setting publish.listen): {error.strerror}. Nothing is served."
             ) from error
-        self._serving = group.create_task(self._server.serve(sockets=[listening]))
-        while not self._server.started and not self._serving.done():
-            await asyncio.wait([self._serving], timeout=0.01)
 
     async def close(self) -> None:
         """Nobody is let in any more."""
-        if self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
-
-
-class _Bounded(H11Protocol):
-    """A connection within `Bounds`."""
-
-    def __init__(self, bounds: Bounds, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._bounds = bounds
-        self._end: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
-        super().connection_made(transport)
-        if len(self.connections) > self._bounds.connections:
-            transport.abort()
-            return
-        self._end = self.loop.call_later(self._bounds.seconds, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._end is not None:
-            self._end.cancel()
-        super().connection_lost(exc)
+        await self._door.close()
