@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from fleetseal.core.errors import StoreError
 from fleetseal.store import database
 from fleetseal.store.database import SCHEMA_REVISION, Database
-from fleetseal.store.outbox import metadata
+from fleetseal.store.tables import metadata
 
 
 def definitions(path: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ from fleetseal.operations.night_plan import Obstacle
 from fleetseal.operations.renewal import Skip
 from fleetseal.operations.run_job import unforeseen
 from fleetseal.operations.services import Services
-from fleetseal.store import alarms, inventory, messages, nights, renewals
+from fleetseal.store import alarms, inventory, messages, nights, positions, renewals
 from fleetseal.store import tasks as task_store
 from fleetseal.store.database import Transaction
 from fleetseal.store.nights import NightId
@@ -130,6 +130,7 @@ async def _prune(run: NightRun) -> None:
                 await alarms.prune(tx, before=before)
                 await messages.prune(tx, before=before)
                 await nights.prune(tx, before=before)
+                await positions.prune(tx, now=run.services.clock.now())
                 break
     await run.engine.prune()
 

@@ -22,7 +22,7 @@ from fleetseal.core.secrets import Secret, sync_directory, write_private
 from fleetseal.core.text import timestamp
 from fleetseal.operations import issuing
 from fleetseal.operations.backup import KEY_FILES
-from fleetseal.store import audit, authorities, certificates, copy, crls, inventory, tasks
+from fleetseal.store import audit, authorities, certificates, copy, crls, inventory, positions, tasks
 from fleetseal.store.database import Database, Transaction
 
 UNFINISHED: Final = ".restoring"
@@ -119,6 +119,7 @@ async def _settle(tx: Transaction, head: _Head, *, now: datetime, actor: str) ->
     for authority in await authorities.every(tx):
         if authority.key_file is not None:
             await crls.skip_numbers(tx, authority.id, now=now, actor=actor)
+    await positions.break_off(tx, now=now)
     devices = await inventory.look_in_full(tx)
     signed = await certificates.number_signed(tx)
     detail = {"made": timestamp(head.made), "version": head.version, "schema": head.schema, "ended": len(ended)}

@@ -15,6 +15,7 @@ from sqlalchemy import text, update
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import JobStatus
 from fleetseal.store import bundles
+from fleetseal.store.change_log import change, change_floor
 from fleetseal.store.database import Database, Transaction
 from fleetseal.store.schema import job, job_step
 from fleetseal.store.tasks import JobRecord
@@ -23,11 +24,13 @@ Batch = tuple[str, Sequence[str], list[list[Any]]]
 """A table, its columns, and rows of JSON values: bytes are `{"base64": "…"}`."""
 
 _AT_ONCE: Final = 500  # rows
+_DERIVED: Final = frozenset({change.name, change_floor.name})  # made of the others, by triggers
 _SEQUENCES: Final = "sqlite_sequence"  # ids once used, so that none is used again: sealed cells are bound to them
 
 
 async def dump(tx: Transaction) -> AsyncGenerator[Batch]:
-    """Every row of every table, as it is at the beginning of `tx`; a table without rows once, without rows."""
+    """Every row of every table, as it is at the beginning of `tx`; a table without rows once, without rows. What is
+    derived from others is left out."""
     for table in (*await _tables(tx), _SEQUENCES):
         result = await tx.stream(text(f'SELECT * FROM "{table}"'))  # noqa: S608 - a name of the schema
         columns, empty = tuple(result.keys()), True
@@ -109,7 +112,8 @@ async def open_empty(path: Path, revision: str) -> Database:
 
 async def _tables(tx: Transaction) -> list[str]:
     query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
-    return [name for name in await tx.scalars(text(query)) if name not in ("alembic_version", _SEQUENCES)]
+    apart = {"alembic_version", _SEQUENCES, *_DERIVED}
+    return [name for name in await tx.scalars(text(query)) if name not in apart]
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from fleetseal.store.outbox import metadata
+from fleetseal.store.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
