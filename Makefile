@@ -9,13 +9,14 @@ BIN    := $(VENV)/bin
 # each, the slow ones first (tests/conftest.py), so that all end together.
 PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 
-.PHONY: help demo test fuzz check format torture bench lock clean
+.PHONY: help demo test fuzz check pages format torture bench lock clean
 
 help:
 	@echo "make demo    a virtual site, a CA, HTTPS on every camera, verified by openssl"
 	@echo "make test    all tests"
 	@echo "make fuzz    a million mutated answers, from a seed of its own: SEED=N repeats one"
 	@echo "make check   format, lint, types, architecture"
+	@echo "make pages   types of the web application's scripts (needs Node)"
 	@echo "make torture 90 nights with 500 virtual devices that fail, and a manager that dies (hours)"
 	@echo "make bench   ratios of speed, as JSON lines"
 	@echo "make lock    write requirements.lock and requirements-dev.lock anew (needs uv)"
@@ -45,6 +46,13 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy src tests
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+pages: node_modules/.package-lock.json
+	node_modules/.bin/tsc
+
+node_modules/.package-lock.json: package-lock.json
+	npm ci --silent
+	@touch $@
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -181,7 +181,7 @@ async def site(
     `durable`: with the real engine; otherwise jobs run directly, which takes seconds less. `clock`: ours and that of
     the devices.
     """
-    shutil.copytree(await _template(authority=authority), data, dirs_exist_ok=True)
+    shutil.copytree(await template(authority=authority), data, dirs_exist_ok=True)
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet(specs, clock=clock))
         services = await make_services(data, fleet, clock=clock, resolver=resolver)
@@ -192,7 +192,7 @@ async def site(
 _templates: dict[bool, Path] = {}
 
 
-async def _template(*, authority: bool) -> Path:
+async def template(*, authority: bool) -> Path:
     """A data directory with the quick settings, and a CA if wanted: made once, since sealing a root key takes time."""
     if authority not in _templates:
         data = Path(tempfile.mkdtemp(prefix="fleetseal-test-"))

@@ -1,0 +1,45 @@
+/**
+ * Which page is at which path, in the order of the navigation. A new page is one line here and its file.
+ *
+ * A page's module has `title` and `show(main, context)`, which may return a function that ends it.
+ *
+ * @typedef {{ id: number, name: string, role: 'viewer' | 'operator' | 'administrator' }} User
+ * @typedef {{ state: 'setup' | 'login' | 'open', user: User | null, confirmed_until: string | null, version: string }} Session
+ * @typedef {{ path: string, parts: string[], query: URLSearchParams, session: Session }} Context `parts`: what the path
+ *   has beyond the route's own.
+ * @typedef {{ title: string, show: (main: HTMLElement, context: Context) => unknown }} Page
+ * @typedef {{
+ *   path: string,
+ *   load: () => Promise<Page>,
+ *   label?: string,
+ *   icon?: string,
+ *   group?: string,
+ * }} Route `label`: shown in the navigation; `group`: below this heading; the page of a path has also what is below the
+ *   path, unless a longer one has it.
+ */
+
+/** @type {Route[]} */
+export const ROUTES = [
+  { path: '/devices', label: 'Devices', icon: 'device', load: () => import('../pages/devices.js') },
+];
+
+/** Where `/` leads while no page has it. */
+export const HOME = '/devices';
+
+/**
+ * The route of a path, and what the path has beyond it.
+ *
+ * @param {string} path
+ * @returns {{ route: Route, parts: string[] } | null}
+ */
+export function find(path) {
+  const fits = ROUTES.filter((one) => path === one.path || (one.path !== '/' && path.startsWith(`${one.path}/`)));
+  const route = fits.sort((a, b) => b.path.length - a.path.length)[0];
+  if (route === undefined) return null;
+  const parts = path.slice(route.path.length).split('/').filter(Boolean);
+  try {
+    return { route, parts: parts.map(decodeURIComponent) };
+  } catch {
+    return null; // not UTF-8
+  }
+}

@@ -1,0 +1,81 @@
+"""The web application over a virtual site, on a loopback port."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from fleetseal import __version__
+from fleetseal.app import Application, open_application
+from fleetseal.core.model import Login
+from fleetseal.operations import inventory, settings
+from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
+from fleetseal.web.door import Door
+from fleetseal.web.pages import Pages, files
+from tests.site import template
+
+
+@dataclass
+class Served:
+    """A running server whose devices are not in the inventory yet."""
+
+    origin: str
+    application: Application
+    fleet: Fleet
+
+    async def add(self, *devices: SimulatedDevice) -> list[dict[str, Any]]:
+        """The rows of virtual devices (all, when none is named), added with their logins."""
+        found = []
+        for device in devices or self.fleet.devices:
+            found += await inventory.add(
+                self.application.services,
+                actor="test",
+                targets=[device.address],
+                http_port=device.http_port,
+                https_port=device.https_port,
+                login=Login(device.username, device.password),
+            )
+        return found
+
+
+@asynccontextmanager
+async def serving(data: Path, *specs: str | DeviceSpec, authority: bool = True) -> AsyncIterator[Served]:
+    """The server works on `data`, with a CA unless not wanted."""
+    shutil.copytree(await template(authority=authority), data, dirs_exist_ok=True)
+    async with Fleet(specs) as fleet:
+        await fleet.maker.open()
+        roots = data / "maker-roots.pem"
+        roots.write_bytes(fleet.maker.roots_pem)
+        async with open_application(data, work=True, environment={}) as application, asyncio.TaskGroup() as group:
+            await settings.set_(application.services, actor="test", key="devices.maker-roots", value=str(roots))
+            application.api.include_router(_stand_in())
+            door = Door(Pages(application.api, files()), "127.0.0.1", 0)
+            await door.open(group)
+            yield Served(f"http://127.0.0.1:{door.port}", application, fleet)
+            await door.close()
+
+
+def _stand_in() -> APIRouter:
+    """An administrator is signed in, and nothing is told by itself."""
+    router = APIRouter()
+
+    @router.get("/api/v1/session")
+    async def session() -> dict[str, Any]:
+        user = {"id": 1, "name": "anna", "role": "administrator"}
+        return {"state": "open", "user": user, "confirmed_until": None, "version": __version__}
+
+    @router.get("/api/v1/events")
+    async def events() -> StreamingResponse:
+        async def silence() -> AsyncIterator[bytes]:
+            yield b": nothing happens\n\n"
+            await asyncio.Event().wait()
+
+        return StreamingResponse(silence(), media_type="text/event-stream")
+
+    return router
