@@ -59,6 +59,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 torture: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PARALLEL) --every-kill tests/e2e/test_crash.py
 	$(BIN)/python -m tests.torture
 
 bench: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""The order of the tests, and how much is fuzzed."""
+"""The order of the tests, and how much is fuzzed and killed."""
 
 import pytest
 
@@ -6,6 +6,7 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-answers", type=int, default=100_000, help="mutated answers of devices (100000)")
     parser.addoption("--fuzz-seed", type=int, default=1, help="where their mutation begins (1)")
+    parser.addoption("--every-kill", action="store_true", help="single kills: every point on every profile")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fleetseal.core.config import environment
+from tests.e2e.prepared import prepare
 
 ENVIRONMENT = {name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")}
 
@@ -60,18 +61,7 @@ def site(tmp_path: Path) -> Iterator[Line]:
             while not text.endswith("\n}\n"):
                 text += simulator.stdout.readline()
             line = Line(tmp_path / "data", json.loads(text)["devices"])
-            line.run("settings", "set", "devices.maker-roots", str(roots))
-            line.run("settings", "set", "https.soak-seconds", "3")
-            line.run(
-                "ca", "create", "--name", "Site", "--key-type", "ec", "--passphrase-file", "-", standard_input="x\n"
-            )
-            for device in line.devices:
-                ports = ("--http-port", str(device["http_port"]), "--https-port", str(device["https_port"]))
-                login = ("--username", device["username"], "--password-file", "-")
-                added, _ = line.run(
-                    "device", "add", device["address"], *ports, *login, "--json", standard_input=device["password"]
-                )
-                assert [one["result"] for one in json.loads(added)] == ["added"]
+            prepare(line.data, roots, line.devices, soak_seconds=3)
             yield line
         finally:
             simulator.kill()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.prepared import prepare
 from tests.e2e.test_cli_site import ENVIRONMENT
 
 pytestmark = pytest.mark.skipif(
@@ -49,20 +50,20 @@ class Shifted:
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "fleetseal", *arguments],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment,
         )
 
-    def run(self, *arguments: str, code: int = 0, standard_input: str = "") -> str:
+    def run(self, *arguments: str) -> str:
         process = self.begin(*arguments)
         try:
-            out, err = process.communicate(standard_input, timeout=240)
+            out, err = process.communicate(timeout=240)
         finally:
             process.kill()
-        assert process.returncode == code, (arguments, out, err)
+        assert process.returncode == 0, (arguments, out, err)
         assert "Traceback" not in err
         return out
 
@@ -81,15 +82,7 @@ def shifted(tmp_path: Path) -> Iterator[Shifted]:
             line = simulator.stdout.readline()
             assert line, "the simulator ended"
             text += line
-        shifted.run("settings", "set", "devices.maker-roots", str(roots))
-        shifted.run("settings", "set", "https.soak-seconds", "0")
-        shifted.run(
-            "ca", "create", "--name", "Site", "--key-type", "ec", "--passphrase-file", "-", standard_input="x\n"
-        )
-        for device in json.loads(text)["devices"]:
-            ports = ("--http-port", str(device["http_port"]), "--https-port", str(device["https_port"]))
-            login = ("--username", device["username"], "--password-file", "-")
-            shifted.run("device", "add", device["address"], *ports, *login, standard_input=device["password"])
+        prepare(tmp_path / "data", roots, json.loads(text)["devices"], soak_seconds=0)
         shifted.run("https", "enable", "--all")
         yield shifted
     finally:
