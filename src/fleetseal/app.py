@@ -124,14 +124,15 @@ class Application:
     def __init__(self, services: "Services", group: asyncio.TaskGroup, *, serving: bool) -> None:
         from fleetseal.operations.nights import Nights
         from fleetseal.web.api import build
+        from fleetseal.web.auth import local
         from fleetseal.web.listener import Listener
 
         self.services = services
         self.serving = serving
-        self.actor = _user()
         self.nights = Nights(services, self.engine, self.spawn)
-        self.api = build(self)
-        self.listener = Listener(self.api, services.data, services.rng)
+        self.api = build(self)  # each request must say who asks
+        self.local = local(self.api, _user())  # for ways that only this user of the computer has
+        self.listener = Listener(self.local, services.data, services.rng)
         self.public: PublicListener | None = None
         self._group = group
         self._engine: asyncio.Future[Engine] | None = None

@@ -24,7 +24,7 @@ async def application(tmp_path: Path) -> AsyncIterator[Application]:
 
 @pytest.fixture
 async def api(application: Application) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(application.api, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(application.local, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as client:
         yield client
 

@@ -15,7 +15,7 @@ from fleetseal.core.runtime import SystemClock
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with open_application(tmp_path / "data", environment={}) as application:
-        transport = httpx.ASGITransport(application.api, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(application.local, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as client:
             yield client
 

@@ -22,7 +22,7 @@ async def application(tmp_path: Path) -> AsyncIterator[Application]:
 
 @pytest.fixture
 async def api(application: Application) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(application.api, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(application.local, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
@@ -35,6 +35,7 @@ EXITS = {
     errors.InvalidInput: WRONG,
     errors.Conflict: WRONG,
     errors.Forbidden: WRONG,
+    errors.NotSignedIn: WRONG,
     errors.NotSupported: WRONG,
     errors.IssuanceRefused: WRONG,
     errors.NotFound: MISSING,

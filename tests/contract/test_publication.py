@@ -36,7 +36,7 @@ async def serving(data: Path, where: str, public_url: str = "") -> AsyncIterator
 
 
 async def create(application: Application) -> None:
-    transport = httpx.ASGITransport(application.api)
+    transport = httpx.ASGITransport(application.local)
     async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as api:
         body = {"name": "Site", "key_type": "ec", "passphrase": "x"}
         assert (await api.post("/authorities", json=body)).status_code == 201

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 
-from fleetseal.app import open_application
+from fleetseal.app import Application, open_application
 from fleetseal.core import errors
 from fleetseal.core.errors import FleetsealError
 from fleetseal.core.model import Alias, Endpoint, FirstUse, KeySpec, Login, PeerTrust, Plaintext, Serial, TaskAction
@@ -198,6 +199,19 @@ async def told(here: Site, device: SimulatedDevice) -> None:
     raise Told(outcome["error"], outcome["description"])
 
 
+async def asked(application: Application, method: str, path: str, **body: Any) -> None:
+    """What the API says to somebody on the network."""
+    transport = httpx.ASGITransport(application.api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1") as stranger:
+        problem = (await stranger.request(method, path, json=body)).json()
+    raise Told(problem["code"], problem["detail"])
+
+
+async def not_signed_in(here: Site) -> None:
+    async with open_application(here.services.data / "other", environment={}) as application:
+        await asked(application, "GET", "/devices")
+
+
 async def delivery_failed(here: Site) -> None:
     """Nothing listens on the discard port."""
     await here.set("alarm.syslog", "tcp://127.0.0.1:9")
@@ -208,6 +222,7 @@ CAUSES: dict[type[FleetsealError], tuple[Cause, str]] = {
     errors.InvalidInput: (invalid_input, r"'no address!' is no address: .+"),
     errors.NotFound: (not_found, r".*B8A44F000000.*"),
     errors.Conflict: (conflict, r"There is a CA already: .+ca renew.+"),
+    errors.NotSignedIn: (not_signed_in, r"Nobody is signed in\. .+"),
     errors.Locked: (locked, r"The passphrase is wrong.*"),
     errors.Unreachable: (unreachable, r"127\.0\.0\.1 refuses connections on port \d+\."),
     errors.TlsTooOld: (tls_too_old, r"127\.0\.0\.1 port \d+ offers only TLS 1\.0, which is refused\. .+--tls legacy.+"),

@@ -11,7 +11,7 @@ from fleetseal.core.runtime import SystemClock
 async def test_the_key_is_closed_when_the_tasks_have_ended(tmp_path: Path) -> None:
     clock = SystemClock()
     async with open_application(tmp_path / "data", environment={}) as application:
-        transport = httpx.ASGITransport(application.api, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(application.local, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as api:
             ceremony = {"name": "Site", "key_type": "ec", "tiers": 1, "passphrase": "correct"}
             assert (await api.post("/authorities", json=ceremony)).status_code == 201

@@ -95,7 +95,7 @@ async def tell_suspended(client: Client) -> None:
 
 def _transport(reach: Reach) -> httpx.AsyncBaseTransport:
     if reach.application is not None:
-        return httpx.ASGITransport(reach.application.api, raise_app_exceptions=False)
+        return httpx.ASGITransport(reach.application.local, raise_app_exceptions=False)
     return httpx.AsyncHTTPTransport(uds=None if reach.socket is None else str(reach.socket))
 
 

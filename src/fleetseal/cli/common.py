@@ -21,6 +21,7 @@ _EXIT = {
     "invalid-input": WRONG,
     "conflict": WRONG,
     "forbidden": WRONG,
+    "not-signed-in": WRONG,
     "not-supported": WRONG,
     "issuance-refused": WRONG,
 }

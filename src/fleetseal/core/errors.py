@@ -1,7 +1,7 @@
 """The error tree. The class decides what happens next; the message is for people.
 
 FleetsealError
-├─ InvalidInput  NotFound  Conflict  Forbidden  Locked
+├─ InvalidInput  NotFound  Conflict  Forbidden  NotSignedIn  Locked
 ├─ DeviceError
 │   ├─ Unreachable (TlsTooOld)  Busy  OutcomeUnknown
 │   ├─ AuthenticationFailed  CredentialsNeeded  SetupNeeded
@@ -64,6 +64,12 @@ class Forbidden(FleetsealError):
     """Whoever asks has no right to it. Nothing was done."""
 
     code = "forbidden"
+
+
+class NotSignedIn(FleetsealError):
+    """Nobody known asks: no session and no token, or one that has ended. Nothing was done."""
+
+    code = "not-signed-in"
 
 
 class Locked(FleetsealError):

@@ -1,6 +1,8 @@
 """The REST API, `/api/v1`: the nouns, members and texts of the command line."""
 
-from fastapi import APIRouter, FastAPI
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 
 from fleetseal import __version__
@@ -21,29 +23,38 @@ from fleetseal.web import (
     settings,
     tasks,
 )
-from fleetseal.web.backend import Asked, Backend
+from fleetseal.web.auth import VIEWER, Guarded, needs, routes_of
+from fleetseal.web.backend import Asked, Host
 
-_server = APIRouter(tags=["server"])
+_server = APIRouter(tags=["server"], route_class=Guarded)
 
 
 @_server.get("/server", summary="What answers here")
+@needs(VIEWER)
 async def server(backend: Asked) -> dict[str, object]:
     return {"product": "fleetseal", "version": __version__, "serving": backend.serving, "working": backend.working}
 
 
-def build(backend: Backend) -> FastAPI:
-    """The API over `backend`. Whoever reaches it has every right: it is served to this user only."""
+@_server.get("/openapi.json", summary="This API, as OpenAPI describes it", include_in_schema=False)
+@needs(VIEWER)
+async def description(request: Request) -> dict[str, Any]:
+    api: FastAPI = request.app
+    return api.openapi()
+
+
+def build(host: Host) -> FastAPI:
+    """The API over `host`. Raises LookupError when a route does not say who may ask it (WEB-DENY-DEFAULT)."""
     api = FastAPI(
         title="Fleetseal",
         version=__version__,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )
-    api.state.backend = backend
-    api.state.discovery = Discovery(backend.services)
-    problems.install(api, backend.services.rng)
+    api.state.backend = host
+    api.state.discovery = Discovery(host.services)
+    problems.install(api, host.services.rng)
     nouns = (
         authorities,
         backups,
@@ -61,6 +72,7 @@ def build(backend: Backend) -> FastAPI:
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")
     api.include_router(metrics.router)
+    tuple(routes_of(api))
     return api
 
 

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, Query
 
 from fleetseal.operations import trail
 from fleetseal.operations.trail import Wanted
+from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import AuditVerification
 
-router = APIRouter(prefix="/audit", tags=["audit"])
+router = APIRouter(prefix="/audit", tags=["audit"], route_class=Guarded)
 
 Number = Annotated[int, Query(ge=0, le=2**53)]
 
@@ -26,6 +27,7 @@ Chosen = Annotated[Wanted, Depends(_wanted)]
 
 
 @router.get("", summary="Records, the newest first; `before` a number, those with smaller ones")
+@needs(VIEWER)
 async def list_records(
     backend: Asked,
     wanted: Chosen,
@@ -36,6 +38,7 @@ async def list_records(
 
 
 @router.get("/export", summary="Records, the oldest first; `after` a number, those with larger ones")
+@needs(ADMINISTRATOR)
 async def export_records(
     backend: Asked,
     wanted: Chosen,
@@ -46,5 +49,6 @@ async def export_records(
 
 
 @router.post("/verification", summary="Whether every record is as it was written, and where the first fault is")
+@needs(ADMINISTRATOR)
 async def verify_records(backend: Asked, body: AuditVerification) -> dict[str, Any]:
     return await trail.verify(backend.services, anchored=body.anchors)

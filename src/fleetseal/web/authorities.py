@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import authorities, authority_backup, ca_renewal, signing, succession
+from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import (
     AuthorityBackup,
@@ -24,22 +25,25 @@ from fleetseal.web.schemas import (
 )
 from fleetseal.web.tasks import open_key
 
-router = APIRouter(prefix="/authorities", tags=["certificate authorities"])
+router = APIRouter(prefix="/authorities", tags=["certificate authorities"], route_class=Guarded)
 
 View = dict[str, Any]
 
 
 @router.get("", summary="Every certificate authority here")
+@needs(VIEWER)
 async def list_authorities(backend: Asked) -> list[View]:
     return await authorities.list_(backend.services)
 
 
 @router.get("/current", summary="The certificate authority in use")
+@needs(VIEWER)
 async def show_authority(backend: Asked) -> View:
     return await authorities.show(backend.services)
 
 
 @router.get("/current/export", summary="What a client must trust, as files in base64")
+@needs(VIEWER)
 async def export_authority(
     backend: Asked,
     format: Literal["pem", "der", "p7b"] = "pem",  # noqa: A002 - the contract's word
@@ -50,16 +54,19 @@ async def export_authority(
 
 
 @router.get("/current/trust", summary="What a client must trust, certificate by certificate")
+@needs(VIEWER)
 async def show_trusted(backend: Asked) -> View:
     return await authorities.trusted(backend.services)
 
 
 @router.get("/current/lock", summary="Whether a passphrase is needed to sign")
+@needs(VIEWER)
 async def lock_state(backend: Asked) -> dict[str, bool]:
     return {"locked": await signing.is_locked(backend.services)}
 
 
 @router.post("", status_code=201, summary="Make a root, and with two tiers an issuing CA under it")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def create_authority(backend: Asked, body: AuthorityCreation) -> View:
     return await authorities.create(
         backend.services,
@@ -77,6 +84,7 @@ async def create_authority(backend: Asked, body: AuthorityCreation) -> View:
 
 
 @router.post("/request", status_code=201, summary="Make a key here, and a request for another PKI to sign")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def request_authority(backend: Asked, body: AuthorityRequest) -> View:
     return await authorities.request(
         backend.services,
@@ -88,6 +96,7 @@ async def request_authority(backend: Asked, body: AuthorityRequest) -> View:
 
 
 @router.post("/import", status_code=201, summary="Bring a certificate authority from outside")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def import_authority(backend: Asked, body: AuthorityImport) -> View:
     return await authorities.import_files(
         backend.services,
@@ -101,11 +110,13 @@ async def import_authority(backend: Asked, body: AuthorityImport) -> View:
 
 
 @router.post("/anchors", status_code=201, summary="Trust a certificate authority whose key is elsewhere")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def import_anchors(backend: Asked, body: TrustAnchorImport) -> list[View]:
     return await authorities.trust_only(backend.services, actor=backend.actor, files=(decoded(body.file),))
 
 
 @router.post("/current/unlock", summary="Open the signing key until it is locked or the server ends")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def unlock_authority(backend: Asked, body: Passphrase) -> View:
     if not backend.serving:
         raise InvalidInput("No server is running: give --passphrase-file to the command that signs.")
@@ -114,11 +125,13 @@ async def unlock_authority(backend: Asked, body: Passphrase) -> View:
 
 
 @router.post("/current/lock", summary="Close the signing key")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def lock_authority(backend: Asked) -> View:
     return await authorities.lock(backend.services, actor=backend.actor)
 
 
 @router.post("/current/backup", summary="Each CA with its key as PKCS#12, in base64")
+@needs(ADMINISTRATOR, confirmed=True)
 async def back_authority_up(backend: Asked, body: AuthorityBackup) -> View:
     passphrase = Secret(body.passphrase.get_secret_value())
     return await authority_backup.backup(
@@ -127,6 +140,7 @@ async def back_authority_up(backend: Asked, body: AuthorityBackup) -> View:
 
 
 @router.post("/restore", status_code=201, summary="Put CAs of a backup, with their keys, back")
+@needs(ADMINISTRATOR, confirmed=True)
 async def restore_authority(backend: Asked, body: AuthorityRestoration) -> View:
     files = tuple(decoded(file) for file in body.files)
     passphrase = Secret(body.passphrase.get_secret_value())
@@ -134,6 +148,7 @@ async def restore_authority(backend: Asked, body: AuthorityRestoration) -> View:
 
 
 @router.post("/current/renew", status_code=201, summary="A new issuing CA signs, or a new root is introduced")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def renew_authority(backend: Asked, body: AuthorityRenewal) -> View:
     services, actor, passphrase = backend.services, backend.actor, secret(body.passphrase)
     if not (body.root or body.files):
@@ -150,16 +165,19 @@ async def renew_authority(backend: Asked, body: AuthorityRenewal) -> View:
 
 
 @router.post("/current/continue", summary="What was introduced signs from now on; the old root is replaced")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def continue_renewal(backend: Asked, body: AuthorityProgress) -> View:
     return await ca_renewal.proceed(backend.services, actor=backend.actor, incomplete=body.incomplete)
 
 
 @router.post("/current/retire", summary="The replaced root is trusted no more")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def retire_authority(backend: Asked) -> View:
     return await ca_renewal.retire(backend.services, actor=backend.actor)
 
 
 @router.post("/current/follow", status_code=202, summary="Devices follow the change of CAs; the task, or null")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def follow_authority(backend: Asked, body: Continuation) -> dict[str, int | None]:
     await open_key(backend, secret(body.passphrase), required=False)
     return {"task": await succession.follow(backend.services, backend.engine, actor=backend.actor)}

@@ -10,15 +10,17 @@ from fastapi.responses import StreamingResponse
 
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import backup
+from fleetseal.web.auth import ADMINISTRATOR, Guarded, needs
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import BackupDownload, BackupRequest
 
-router = APIRouter(prefix="/backups", tags=["backups"])
+router = APIRouter(prefix="/backups", tags=["backups"], route_class=Guarded)
 
 _PIECE: Final = 1 << 20  # bytes
 
 
 @router.post("", status_code=201, summary="Write the whole system, with every key, into one encrypted file")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def make_backup(backend: Asked, body: BackupRequest) -> dict[str, Any]:
     passphrase = Secret(body.passphrase.get_secret_value())
     return await backup.backup(backend.services, actor=backend.actor, path=Path(body.file), passphrase=passphrase)
@@ -30,6 +32,7 @@ async def make_backup(backend: Asked, body: BackupRequest) -> dict[str, Any]:
     response_class=StreamingResponse,
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
 )
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def download_backup(backend: Asked, body: BackupDownload) -> StreamingResponse:
     passphrase = Secret(body.passphrase.get_secret_value())
     file = await backup.download(backend.services, actor=backend.actor, passphrase=passphrase)

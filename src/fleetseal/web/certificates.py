@@ -6,13 +6,15 @@ from fastapi import APIRouter, Query
 
 from fleetseal.core.model import Selection
 from fleetseal.operations import certificates, issued, tasks
+from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import CertificateDeletion, CertificateInstallation, Revocation, decoded, secret
 
-router = APIRouter(prefix="/certificates", tags=["certificates"])
+router = APIRouter(prefix="/certificates", tags=["certificates"], route_class=Guarded)
 
 
 @router.get("", summary="Every certificate and CA entry on devices, as they show them now; without a device, on all")
+@needs(VIEWER)
 async def list_certificates(
     backend: Asked, devices: Annotated[list[str] | None, Query(alias="device")] = None, public_roots: bool = False
 ) -> list[dict[str, Any]]:
@@ -21,6 +23,7 @@ async def list_certificates(
 
 
 @router.post("/installation", status_code=202, summary="Install certificates with their keys on devices; the task")
+@needs(OPERATOR)
 async def install_certificates(backend: Asked, body: CertificateInstallation) -> dict[str, Any]:
     task_id = await certificates.install(
         backend.services,
@@ -35,11 +38,13 @@ async def install_certificates(backend: Asked, body: CertificateInstallation) ->
 
 
 @router.get("/issued", summary="Every device certificate that was issued here, also to forgotten devices")
+@needs(VIEWER)
 async def list_issued(backend: Asked, device: str | None = None) -> list[dict[str, Any]]:
     return await issued.list_(backend.services, device)
 
 
 @router.post("/revocation", summary="Revoke a certificate that was issued here, and tell it by a new CRL")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def revoke_certificate(backend: Asked, body: Revocation) -> dict[str, Any]:
     return await issued.revoke(
         backend.services,
@@ -51,6 +56,7 @@ async def revoke_certificate(backend: Asked, body: Revocation) -> dict[str, Any]
 
 
 @router.post("/deletion", status_code=202, summary="Remove an entry that nothing uses from a device; the task")
+@needs(OPERATOR)
 async def delete_certificate(backend: Asked, body: CertificateDeletion) -> dict[str, Any]:
     task_id = await certificates.delete(
         backend.services, await backend.engine(), actor=backend.actor, reference=body.device, alias=body.alias

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fleetseal.core.model import Login
 from fleetseal.operations import clocks, importing, inventory, setting_up, trusting
 from fleetseal.operations.inventory import Changes
+from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import (
     Acceptance,
@@ -22,12 +23,13 @@ from fleetseal.web.schemas import (
     secret,
 )
 
-router = APIRouter(prefix="/devices", tags=["devices"])
+router = APIRouter(prefix="/devices", tags=["devices"], route_class=Guarded)
 
 Rows = list[dict[str, Any]]
 
 
 @router.get("", summary="The devices of the inventory")
+@needs(VIEWER)
 async def list_devices(
     backend: Asked, filters: Annotated[list[str] | None, Query(alias="filter")] = None, sort: str | None = None
 ) -> Rows:
@@ -35,16 +37,19 @@ async def list_devices(
 
 
 @router.get("/unverified", summary="How many devices are believed from first contact only")
+@needs(VIEWER)
 async def count_unverified(backend: Asked) -> dict[str, Any]:
     return await inventory.unverified(backend.services)
 
 
 @router.get("/{reference}", summary="One device, with every status that holds and its reason")
+@needs(VIEWER)
 async def show_device(backend: Asked, reference: str) -> dict[str, Any]:
     return await inventory.show(backend.services, reference)
 
 
 @router.post("", summary="Contact, identify and store what answers at these addresses")
+@needs(OPERATOR)
 async def add_devices(backend: Asked, body: DeviceAddition) -> Rows:
     return await inventory.add(
         backend.services,
@@ -58,6 +63,7 @@ async def add_devices(backend: Asked, body: DeviceAddition) -> Rows:
 
 
 @router.post("/setup", summary="Make the first administrator of devices in factory state")
+@needs(OPERATOR)
 async def set_up_devices(backend: Asked, body: DeviceSetup) -> Rows:
     return await setting_up.set_up(
         backend.services,
@@ -69,6 +75,7 @@ async def set_up_devices(backend: Asked, body: DeviceSetup) -> Rows:
 
 
 @router.post("/import", summary="Store the devices of a file, all or none; none is contacted")
+@needs(OPERATOR)
 async def import_devices(backend: Asked, body: DeviceImport) -> Rows:
     return await importing.import_(
         backend.services,
@@ -81,11 +88,13 @@ async def import_devices(backend: Asked, body: DeviceImport) -> Rows:
 
 
 @router.post("/export", summary="The inventory as a file, without passwords")
+@needs(VIEWER)
 async def export_devices(backend: Asked, body: DeviceExport) -> dict[str, str]:
     return {"content": await importing.export(backend.services, form=body.form, filters=body.filters)}
 
 
 @router.patch("", summary="Change what is stored about devices")
+@needs(OPERATOR)
 async def change_devices(backend: Asked, body: DeviceChange) -> Rows:
     changes = Changes(
         username=body.username,
@@ -104,17 +113,20 @@ async def change_devices(backend: Asked, body: DeviceChange) -> Rows:
 
 
 @router.post("/shown", summary="What devices show now, for a person to judge; nothing is accepted")
+@needs(OPERATOR)
 async def preview_trust(backend: Asked, body: DeviceSelection) -> Rows:
     return await trusting.preview(backend.services, body.selection.chosen())
 
 
 @router.post("/trust", summary="Accept devices by the certificate they show, or by plain HTTP")
+@needs(ADMINISTRATOR)
 async def accept_trust(backend: Asked, body: Acceptance) -> Rows:
     accepted = {one.id: one.sha256 for one in body.accepted}
     return await trusting.accept(backend.services, actor=backend.actor, accepted=accepted)
 
 
 @router.post("/clock", summary="Compare the clocks of devices with this computer's, or set them")
+@needs(OPERATOR)
 async def compare_clocks(backend: Asked, body: ClockRequest) -> Rows:
     return await clocks.clock(
         backend.services, actor=backend.actor, selection=body.selection.chosen(), correct=body.set
@@ -122,5 +134,6 @@ async def compare_clocks(backend: Asked, body: ClockRequest) -> Rows:
 
 
 @router.post("/removal", summary="Forget devices; what was issued to them stays on record")
+@needs(OPERATOR)
 async def remove_devices(backend: Asked, body: Removal) -> Rows:
     return await inventory.remove(backend.services, actor=backend.actor, references=body.devices, revoke=body.revoke)

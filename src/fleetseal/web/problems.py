@@ -18,6 +18,7 @@ STATUS: dict[type[FleetsealError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Forbidden: 403,
+    errors.NotSignedIn: 401,
     errors.Locked: 423,
     errors.DeviceError: 502,
     errors.TrustFailure: 502,
@@ -29,6 +30,9 @@ STATUS: dict[type[FleetsealError], int] = {
     FleetsealError: 500,
 }
 
+_CHALLENGE: dict[type[FleetsealError], dict[str, str]] = {errors.NotSignedIn: {"WWW-Authenticate": "Bearer"}}
+"""What the status demands beside itself (RFC 9110 11.6.1)."""
+
 _MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
 
@@ -38,7 +42,9 @@ def install(api: FastAPI, rng: Rng) -> None:
 
     async def foreseen(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, FleetsealError)
-        return _problem(status_of(error), error.code, error.message, rule=getattr(error, "rule", None))
+        answer = _problem(status_of(error), error.code, error.message, rule=getattr(error, "rule", None))
+        answer.headers.update(_CHALLENGE.get(type(error), {}))
+        return answer
 
     async def malformed(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

@@ -7,20 +7,23 @@ from fastapi import APIRouter
 from fleetseal.core.model import TaskAction, TaskId
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import preview, refreshing, settings, signing, tasks
+from fleetseal.web.auth import OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked, Backend
 from fleetseal.web.schemas import Continuation, EnableWish, PlanRequest, TaskRequest, secret
 
-router = APIRouter(prefix="/tasks", tags=["tasks"])
+router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=Guarded)
 
 Row = dict[str, Any]
 
 
 @router.get("", summary="Every task, the newest first, without its devices")
+@needs(VIEWER)
 async def list_tasks(backend: Asked) -> list[Row]:
     return await tasks.list_(backend.services, working=backend.working)
 
 
 @router.post("", status_code=202, summary="Ask for something on devices; the task and its outcome so far")
+@needs(OPERATOR)
 async def request_task(backend: Asked, body: TaskRequest) -> Row:
     action = TaskAction(body.action)
     wish = await _wish(backend, body.wish) if action is TaskAction.ENABLE_HTTPS else {}
@@ -41,17 +44,20 @@ async def request_task(backend: Asked, body: TaskRequest) -> Row:
 
 
 @router.post("/plan", summary='What "Enable HTTPS" would do to each device now; nothing is changed')
+@needs(OPERATOR)
 async def plan_task(backend: Asked, body: PlanRequest) -> list[Row]:
     wish = await _wish(backend, body.wish)
     return await preview.plan(backend.services, actor=backend.actor, selection=body.selection.chosen(), wish=wish)
 
 
 @router.get("/suspended", summary="Unfinished tasks that nobody works on")
+@needs(VIEWER)
 async def suspended_tasks(backend: Asked) -> list[Row]:
     return [] if backend.working else await tasks.suspended(backend.services)
 
 
 @router.post("/resume", summary="Continue every unfinished task; their numbers")
+@needs(OPERATOR)
 async def resume_tasks(backend: Asked, body: Continuation) -> list[int]:
     unfinished = await tasks.unfinished(backend.services)
     if unfinished:
@@ -61,16 +67,19 @@ async def resume_tasks(backend: Asked, body: Continuation) -> list[int]:
 
 
 @router.get("/{task_id}", summary="A task with the outcome and the steps of each device")
+@needs(VIEWER)
 async def show_task(backend: Asked, task_id: int) -> Row:
     return await tasks.show(backend.services, TaskId(task_id), working=backend.working)
 
 
 @router.get("/{task_id}/progress", summary="How far a task is, in numbers")
+@needs(VIEWER)
 async def task_progress(backend: Asked, task_id: int) -> Row:
     return await tasks.progress(backend.services, TaskId(task_id), working=backend.working)
 
 
 @router.post("/{task_id}/cancel", summary="Stop a task: devices in work are put back, the others not begun")
+@needs(OPERATOR)
 async def cancel_task(backend: Asked, task_id: int) -> Row:
     engine = await backend.engine() if backend.working else None
     await tasks.cancel(backend.services, engine, TaskId(task_id), actor=backend.actor)
@@ -78,6 +87,7 @@ async def cancel_task(backend: Asked, task_id: int) -> Row:
 
 
 @router.post("/{task_id}/retry", status_code=202, summary="A new task for the devices that failed in this one")
+@needs(OPERATOR)
 async def retry_task(backend: Asked, task_id: int, body: Continuation) -> Row:
     await open_key(backend, secret(body.passphrase), required=False)
     new = await tasks.retry(backend.services, await backend.engine(), TaskId(task_id), actor=backend.actor)

@@ -1,0 +1,24 @@
+"""Who may do what: roles, and whoever asks."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Each may do what those before it may."""
+
+    VIEWER = "viewer"  # reads
+    OPERATOR = "operator"  # acts on devices
+    ADMINISTRATOR = "administrator"  # CAs, settings, accounts, secrets
+
+    def includes(self, other: "Role") -> bool:
+        order = tuple(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, as it was found for this one request."""
+
+    actor: str  # as the audit trail names it
+    role: Role
