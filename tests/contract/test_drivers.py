@@ -100,6 +100,24 @@ def test_the_classes_keep_the_contract() -> None:
     assert {"look", "served", "open", "verify", "resolve"} <= set(dir(connector))
 
 
+async def test_what_the_framework_offers_is_asked_once_for_each_firmware() -> None:
+    async with Fleet(["11.6"]) as fleet:
+        device = fleet.devices[0]
+        connector = await connector_for(fleet)
+
+        async def asked() -> tuple[str | None, int]:
+            async with door(connector, device, Plaintext()) as connection:
+                assert await connection.driver.certificates()
+                targets = [record.target for record in device.requests]
+                return connection.facts.rest_base, targets.count("/config/discover")
+
+        first = await asked()
+        assert first[1] == 1
+        assert await asked() == first
+        await device.update("12.11")
+        assert (await asked())[1] == 2
+
+
 async def test_facts(profile: str) -> None:
     async with opened(profile) as (connection, device, _):
         facts, known = connection.facts, device.profile

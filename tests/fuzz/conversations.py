@@ -110,7 +110,7 @@ async def everything(transport: Transport) -> None:
     stranger = await identity.meet(transport)
     assert stranger.facts is None or stranger.facts.model.isprintable()
     await identity.log_in(transport)
-    _, driver = await probe.choose(transport, stranger)
+    _, driver = await probe.choose(transport, stranger, {})
     reads = (driver.facts, driver.https, driver.certificates, driver.authorities, driver.uses, driver.clock)
     for read in reads:
         await read()

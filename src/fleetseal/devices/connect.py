@@ -49,6 +49,7 @@ class AxisConnector:
         self._rng = rng
         self._resolver = resolver
         self._extra_maker_roots = extra_maker_roots
+        self._offers: probe.Offers = {}
 
     async def look(self, endpoint: Endpoint) -> Sight:
         await resolve(endpoint.host, self._resolver)
@@ -88,7 +89,7 @@ class AxisConnector:
                     f"{endpoint.host} is in factory state: it has no administrator yet. No login was sent."
                 )
             await identity.log_in(transport)
-            facts, driver = await probe.choose(transport, stranger)
+            facts, driver = await probe.choose(transport, stranger, self._offers)
             _same(transport, facts.serial)
             yield OpenConnection(driver, facts, served)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fleetseal.core.errors import NotSupported, PermissionDenied
-from fleetseal.core.model import DeviceFacts, Keystore
+from fleetseal.core.model import DeviceFacts, Keystore, Serial
 from fleetseal.devices.axis import identity, wire_rest
 from fleetseal.devices.axis.parameters import ParameterDriver
 from fleetseal.devices.axis.rest import RestDriver
@@ -31,12 +31,25 @@ DRIVERS: tuple[tuple[Callable[[Evidence], bool], type[AnyDriver]], ...] = (
 """The first test that holds decides. No match is NotSupported, never the nearest guess."""
 
 
-async def choose(transport: Transport, stranger: identity.Stranger) -> tuple[DeviceFacts, AnyDriver]:
+@dataclass(frozen=True)
+class Offer:
+    """What is asked of the REST framework of a device to find its driver."""
+
+    rest_base: str | None
+    keystores: tuple[Keystore, ...]
+    http_port: int | None
+
+
+Offers = dict[tuple[Serial, str], Offer]
+"""What devices were found to offer, by serial and firmware: within a job that is not asked again."""
+
+
+async def choose(transport: Transport, stranger: identity.Stranger, offers: Offers) -> tuple[DeviceFacts, AnyDriver]:
     """Facts and driver of a device that is logged in. Raises NotSupported with the facts."""
     known = await identity.know(transport, stranger)
-    apis = await _apis(transport)
-    rest_base = apis.get("cert")
-    evidence = Evidence(rest_base, known.web_service, known.policy_parameters)
+    which = known.facts.serial, known.facts.firmware
+    offer = offers.get(which) or await _offer(transport, known.facts)
+    evidence = Evidence(offer.rest_base, known.web_service, known.policy_parameters)
     driver = next((driver for test, driver in DRIVERS if test(evidence)), None)
     if driver is None:
         facts = known.facts
@@ -48,12 +61,20 @@ async def choose(transport: Transport, stranger: identity.Stranger) -> tuple[Dev
         known.facts,
         administrator=True,
         generation=driver.generation,
-        rest_base=rest_base,
+        rest_base=offer.rest_base,
         clock_offset=transport.clock_offset,
-        keystores=() if rest_base is None else await _keystores(transport, rest_base),
-        http_port=known.facts.http_port or await _http_port(transport, apis),
+        keystores=offer.keystores,
+        http_port=offer.http_port,
     )
+    offers[which] = offer
     return facts, driver(transport, facts)
+
+
+async def _offer(transport: Transport, facts: DeviceFacts) -> Offer:
+    apis = await _apis(transport)
+    rest_base = apis.get("cert")
+    keystores = () if rest_base is None else await _keystores(transport, rest_base)
+    return Offer(rest_base, keystores, facts.http_port or await _http_port(transport, apis))
 
 
 async def _apis(transport: Transport) -> dict[str, str]:
