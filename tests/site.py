@@ -35,11 +35,16 @@ QUICK = {"https.soak-seconds": "0", "https.verify-seconds": "5"}
 """Virtual web servers restart in a tenth of a second; tests need no more patience than this."""
 
 
+AT_ONCE = 20
+"""Jobs that run side by side; more would only wait for each other, until a device seems not to answer."""
+
+
 class Direct:
     """Runs jobs here and now instead of an engine: the same `run_job`, waves aside."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def submit(self, task_id: TaskId) -> None:
         async with self._services.database.reading() as tx:
@@ -54,7 +59,8 @@ class Direct:
     async def _run(self, job_id: JobId) -> None:
         clock = self._services.clock
         while True:
-            await run_job(self._services, job_id)
+            async with self._places:
+                await run_job(self._services, job_id)
             async with self._services.database.reading() as tx:
                 job = await store.get_job(tx, job_id)
             if not job.active:
@@ -174,6 +180,7 @@ async def site(
     authority: bool = True,
     durable: bool = False,
     clock: Clock | None = None,
+    failpoint: Callable[[str], None] | None = None,
     resolver: Resolver = addresses,
 ) -> AsyncIterator[Site]:
     """A running site with a two-tier EC CA (unless not wanted), whose devices are not in the inventory yet.
@@ -184,7 +191,7 @@ async def site(
     shutil.copytree(await template(authority=authority), data, dirs_exist_ok=True)
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet(specs, clock=clock))
-        services = await make_services(data, fleet, clock=clock, resolver=resolver)
+        services = await make_services(data, fleet, clock=clock, failpoint=failpoint, resolver=resolver)
         stack.push_async_callback(services.database.close)
         yield Site(services, fleet, await _engine(stack, services) if durable else cast("Engine", Direct(services)))
 

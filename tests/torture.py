@@ -10,6 +10,7 @@ import asyncio
 import random  # noqa: TID251 - the same trouble in each run of a test
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +20,7 @@ from fleetseal.core.runtime import SystemClock
 from fleetseal.operations import alarm_pass, inventory, windows
 from fleetseal.sim.fleet import SimulatedDevice
 from fleetseal.store import nights as store
+from fleetseal.store import renewals
 from tests.nights import Evening, causes
 from tests.site import DeviceSpec, Site, site
 from tests.support import FastClock
@@ -30,7 +32,8 @@ after 50, so that a month of them sees every renewal."""
 _TROUBLES = ("lose_request_of", "lose_answer_of", "ok_without_effect", "error_with_effect", "effect_twice")
 _VERBS = ("create_key", "get_csr", "install", "install_ca", "delete", "bind")
 _TROUBLED = 0.3  # of the devices have one bad answer in the night: 5 % of the six writes of a renewal
-_FACTOR = 30.0
+_FACTOR = 10.0
+_WORKING = 0.7  # of the nights with something to renew are interrupted while devices are worked on
 
 
 @dataclass
@@ -56,11 +59,14 @@ def _break(devices: list[SimulatedDevice]) -> None:
     dead.device.faults.tls_dead_on_new_certificate = True
 
 
-async def torture(data: Path, *, nights: int, devices: int, seed: int = 1) -> Outcome:
-    """So many nights; every fiftieth device of each kind is broken on the third."""
+async def torture(
+    data: Path, *, nights: int, devices: int, seed: int = 1, progress: Callable[[str], object] = str
+) -> Outcome:
+    """So many nights; every fiftieth device of each kind is broken on the third. `progress` is told of each."""
     chance, clock, found = random.Random(seed), FastClock(SystemClock().now(), factor=_FACTOR), Outcome()
+    working = asyncio.Event()  # something is done with a device
     specs = [DeviceSpec("9.10" if number % 15 == 14 else "12.11") for number in range(devices)]
-    async with site(data, *specs, clock=clock) as here:
+    async with site(data, *specs, clock=clock, failpoint=lambda _: working.set()) as here:
         await here.set("certificate.validity-days", str(VALIDITY_DAYS))
         await here.set("https.verify-seconds", "240")
         for camera in here.fleet.devices:
@@ -77,14 +83,15 @@ async def torture(data: Path, *, nights: int, devices: int, seed: int = 1) -> Ou
                     _break(broken)
                     await asyncio.gather(*(one.restart() for one in broken))
                     found.broken |= {labels[one.serial] for one in broken}
-            await _night(here, clock, chance, found)
+            await _night(here, clock, chance, found, working)
+            progress(f"night {number + 1}: {len(found.warned)} warned, killed {found.killed} times")
         await alarm_pass.devices(here.services)
         found.alarms = set(await causes(here))
         found.renewed = {labels[one.serial] for one in here.fleet.devices if one.served != first[labels[one.serial]]}
     return found
 
 
-async def _night(here: Site, clock: FastClock, chance: random.Random, found: Outcome) -> None:
+async def _night(here: Site, clock: FastClock, chance: random.Random, found: Outcome, working: asyncio.Event) -> None:
     """One window: looked at just before, troubled, killed once in the middle, and carried to its end."""
     window = windows.following(clock.now(), (await here.settings()).renewal_window, here.services.zone)
     clock.go_to(window.begins - timedelta(minutes=1))
@@ -95,8 +102,15 @@ async def _night(here: Site, clock: FastClock, chance: random.Random, found: Out
         if chance.random() < _TROUBLED:
             camera.device.faults.change({chance.choice(_TROUBLES): {chance.choice(_VERBS): 1}})
     clock.go_to(window.begins + timedelta(minutes=1))
+    async with here.services.database.reading() as tx:
+        late = bool(await renewals.due(tx, clock.now())) and chance.random() < _WORKING
+    working.clear()
     first = asyncio.create_task(Evening(here).nights.tick())  # noqa: TID251 - it is to die by itself
-    done, _ = await asyncio.wait((first,), timeout=chance.uniform(0.02, 0.6))
+    if late:
+        begun = asyncio.create_task(working.wait())  # noqa: TID251 - it waits beside the other
+        await asyncio.wait((first, begun), return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+    done, _ = await asyncio.wait((first,), timeout=chance.uniform(0.02, 2.0 if late else 0.6))
     if not done:
         first.cancel()
         found.killed += 1
@@ -117,12 +131,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        found = asyncio.run(torture(Path(directory), nights=asked.nights, devices=asked.devices, seed=asked.seed))
+        found = asyncio.run(
+            torture(Path(directory), nights=asked.nights, devices=asked.devices, seed=asked.seed, progress=_tell)
+        )
     check(found, nights=asked.nights, devices=asked.devices)
     sys.stdout.write(
         f"{asked.nights} nights, {asked.devices} devices: {len(found.renewed)} renewed, {len(found.warned)} warned, "
         f"{len(found.broken)} broken with an alarm each, killed {found.killed} times.\n"
     )
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{SystemClock().now():%H:%M:%S} {line}\n")
+    sys.stdout.flush()
 
 
 def check(found: Outcome, *, nights: int, devices: int) -> None:
