@@ -38,15 +38,15 @@ def test_the_page_can_be_followed(
     anchor(data, anchors)
     for line in verifying:
         code, said = typed(line)
-        assert (code, said) == (0, "2 records are whole, in order and without a gap; 1 anchor is confirmed.\n")
+        assert (code, said) == (0, "3 records are whole, in order and without a gap; 1 anchor is confirmed.\n")
     file = sqlite3.connect(data / "fleetseal.db")
     with file:
-        file.execute("delete from audit where id = 2")
+        file.execute("delete from audit where id = 3")
     file.close()
     for line in verifying:
         code, said = typed(line)
         assert code == 1
-        assert said.startswith("Record 2 is missing at the end")
+        assert said.startswith("Record 3 is missing at the end")
 
 
 def anchor(data: Path, anchors: Path) -> None:

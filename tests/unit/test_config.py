@@ -39,6 +39,7 @@ CONTRACT = {  # the table "Settings and defaults" of the command line's contract
     "discovery.use-hostname": "false",
     "jobs.concurrency": "100",
     "audit.anchor-file": "",
+    "audit.anchor-syslog": "",
     "alarm.email": "",
     "alarm.webhook": "",
     "alarm.syslog": "",

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from fleetseal.cli.main import run
 from fleetseal.core.config import read_sources
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.runtime import Aside
+from fleetseal.notify.sender import Sender
 from fleetseal.operations import alarms, anchors, settings, trail
 from fleetseal.operations.services import Services
 from fleetseal.operations.trail import Wanted
 from fleetseal.store import audit
+from tests.postbox import Handler, LogServer, leave, listening, serving, trusting
 from tests.site import make_services
 from tests.support import NOW, FakeClock
 
@@ -260,7 +263,11 @@ async def test_a_missing_disk_is_an_alarm_until_it_is_back(services: Services, t
     for _ in range(2):
         await anchors.drop(services, Aside())
     (alarm,) = await alarms.list_(services)
-    assert (alarm["cause"], alarm["object"], alarm["since"]) == (anchors.CAUSE, "audit log", "2026-11-23T12:00:00Z")
+    assert (alarm["cause"], alarm["object"], alarm["since"]) == (
+        anchors.CAUSE,
+        "audit.anchor-file",
+        "2026-11-23T12:00:00Z",
+    )
     assert alarm["message"].endswith("No such file or directory. Work goes on without.")
     unread = await trail.verify(services)
     assert (unread["ok"], unread["first"]) == (False, None)
@@ -277,6 +284,52 @@ async def test_the_alarm_ends_with_the_setting(services: Services, tmp_path: Pat
     assert len(await alarms.list_(services)) == 1
     await settings.set_(services, actor="anna", key="audit.anchor-file", value="")
     await anchors.drop(services, Aside())
+    assert await alarms.list_(services) == []
+
+
+@asynccontextmanager
+async def log_server(services: Services, handler: Handler, *, seconds: float = 5.0) -> AsyncIterator[Services]:
+    """The services, anchoring at this server; it is told over TLS that this computer trusts."""
+    async with listening(handler, tls=serving()) as port:
+        await settings.set_(services, actor="anna", key="audit.anchor-syslog", value=f"tls://127.0.0.1:{port}")
+        yield replace(services, send=Sender(services.clock, trust=trusting, seconds=seconds))
+
+
+async def test_anchors_at_a_log_server_show_what_was_cut_off(services: Services) -> None:
+    server = LogServer()
+    async with log_server(services, server) as sending:
+        await anchors.drop(sending, Aside())
+        await write(services, "another")
+        await anchors.drop(sending, Aside())
+    assert await alarms.list_(services) == []
+    log = b"\n".join(server.frames).decode()
+    assert 'event="anchor" cause="audit-anchor" count="1" id="fleetseal-anchor-2"' in log
+    assert (await trail.verify(services, anchored=log))["message"].endswith("; 2 anchors are confirmed.")
+    tamper(services, "delete from audit where id = 2")
+    assert (await trail.verify(services, anchored=log))["message"].startswith("Record 2 is missing at the end")
+
+
+async def test_without_the_log_of_the_server_nothing_is_claimed(services: Services) -> None:
+    await settings.set_(services, actor="anna", key="audit.anchor-syslog", value="tls://log.example.com")
+    found = await trail.verify(services)
+    assert not found["ok"]
+    assert "the anchors are at tls://log.example.com: fetch the file of that log" in found["message"]
+
+
+async def test_a_log_server_that_does_not_take_the_anchor_is_an_alarm_until_it_does(
+    services: Services, tmp_path: Path
+) -> None:
+    """And the file is anchored in all the same."""
+    await anchor_at(services, tmp_path / "anchors")
+    async with log_server(services, leave) as sending:
+        await anchors.drop(sending, Aside())
+    (alarm,) = await alarms.list_(services)
+    assert (alarm["cause"], alarm["object"]) == (anchors.CAUSE, "audit.anchor-syslog")
+    assert alarm["message"].startswith("The audit log cannot be anchored at tls://127.0.0.1:")
+    assert alarm["message"].endswith(". Work goes on without.")
+    assert len((tmp_path / "anchors").read_text().splitlines()) == 1
+    async with log_server(services, LogServer()) as sending:
+        await anchors.drop(sending, Aside())
     assert await alarms.list_(services) == []
 
 

@@ -241,6 +241,9 @@ class Settings:
         _FILE,
         "file, on another machine's disk, to which the head of the audit log is added every hour",
     )
+    audit_anchor_syslog: str = _setting(
+        "audit.anchor-syslog", "", _SYSLOG, "log server that is sent the head of the audit log every hour (RFC 5424)"
+    )
     alarm_email: str = _setting(
         "alarm.email", "", _EMAIL, "where alarms go by e-mail; the password: fleetseal alarm secret email"
     )

@@ -14,7 +14,9 @@ _HEADINGS: Final = {
     "closed": ("1 alarm has ended", "{} alarms have ended"),
     "reminder": ("Reminder of 1 alarm", "Reminder of {} alarms"),
     "test": ("Test message", "Test message"),
+    "anchor": ("Audit anchor", "Audit anchor"),
 }
+_NO_ALARM: Final = ("test", "anchor")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Notice:
     """One message: what happened to alarms of one cause. `id` is the same each time it is sent."""
 
     id: str
-    event: str  # opened | closed | reminder | test
+    event: str  # opened | closed | reminder | test | anchor
     cause: str
     created: datetime
     count: int
@@ -47,12 +49,12 @@ class Notice:
     def heading(self) -> str:
         one, several = _HEADINGS[self.event]
         counted = one if self.count == 1 else several.format(self.count)
-        return counted if self.event == "test" else f"{counted}: {self.cause}"
+        return counted if self.event in _NO_ALARM else f"{counted}: {self.cause}"
 
     @property
     def severity(self) -> str:
         """The worst of its alarms; of a message that asks for nothing `information`."""
-        if self.event in ("closed", "test"):
+        if self.event in ("closed", *_NO_ALARM):
             return "information"
         return "critical" if any(item.severity == "critical" for item in self.items) else "warning"
 

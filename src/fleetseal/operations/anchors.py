@@ -1,26 +1,29 @@
 """Anchors of the audit log: its newest number and hash, kept where who changes the log cannot change them too.
 
-An anchor is one line of text, so that a file, or any log that takes lines, can hold it. `fleetseal audit verify`
-compares them with the log.
+An anchor is one line of text, so that a file, or any log that takes lines, can hold it: `audit.anchor-file`,
+`audit.anchor-syslog`. `fleetseal audit verify` compares them with the log.
 """
 
 import logging
 import os
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from fleetseal.core.errors import StoreError
+from fleetseal.core import destinations
+from fleetseal.core.errors import DeliveryFailed, StoreError
 from fleetseal.core.runtime import Aside
 from fleetseal.core.text import timestamp
+from fleetseal.notify.notice import Item, Notice
+from fleetseal.operations import alarm_pass
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
-from fleetseal.store import alarms, audit
+from fleetseal.store import audit
 
 CAUSE: Final = "audit-anchor-failed"
-_OBJECT: Final = "audit log"
 EVERY: Final = 3600.0  # seconds
 _LINE: Final = re.compile(
     r"fleetseal audit anchor at=\S{1,40} log=([0-9a-f]{16}) number=([1-9]\d{0,17}) sha256=([0-9a-f]{64})(?![0-9a-f])"
@@ -56,28 +59,50 @@ def name_of(first_hash: str) -> str:
 
 
 async def drop(services: Services, aside: Aside) -> None:
-    """The newest record is anchored in `audit.anchor-file`, if one is set and there is a record.
+    """The newest record, if there is one, is anchored in `audit.anchor-file` and `audit.anchor-syslog`, where set.
 
-    A file that cannot be written is an open alarm, closed by the next anchor that can; nothing else is held up by
-    it. Raises StoreError when the database does not answer.
+    A file that cannot be written, or a log server that does not take it, is an open alarm, closed by the next anchor
+    that can; nothing else is held up by it. Raises StoreError when the database does not answer.
     """
     async with services.database.reading() as tx:
-        file = (await current(services, tx)).audit_anchor_file
+        settings = await current(services, tx)
         head, first = await audit.head(tx), await audit.first_hash(tx)
-    if not file:
-        await _tell(services, None)
+    file, syslog = settings.audit_anchor_file, settings.audit_anchor_syslog
+    if (file or syslog) and (head is None or first is None):
         return
-    if head is None or first is None:
-        return
-    at = timestamp(services.clock.now())
-    line = f"fleetseal audit anchor at={at} log={name_of(first)} number={head[0]} sha256={head[1]}\n"
+    problems: dict[str, str] = {}  # by the setting
+    if head is not None and first is not None:
+        at = services.clock.now()
+        line = f"fleetseal audit anchor at={timestamp(at)} log={name_of(first)} number={head[0]} sha256={head[1]}"
+        if file and (problem := await _written(aside, Path(file), line)):
+            problems["audit.anchor-file"] = f"The audit log cannot be anchored in {file}: {problem}."
+        if syslog and (problem := await _sent(services, syslog, line, number=head[0], at=at)):
+            problems["audit.anchor-syslog"] = f"The audit log cannot be anchored at {syslog}: {problem}"
+    wanted = {
+        (CAUSE, setting): alarm_pass.Condition("critical", f"{problem} Work goes on without.")
+        for setting, problem in problems.items()
+    }
+    await alarm_pass.settle(services, (CAUSE,), wanted)
+
+
+async def _written(aside: Aside, file: Path, line: str) -> str | None:
+    """Why the line could not be added to the file."""
     try:
-        await aside.do(partial(append, Path(file), line))
+        await aside.do(partial(append, file, f"{line}\n"))
     except OSError as error:
-        reason = error.strerror or "it does not answer"
-        await _tell(services, f"The audit log cannot be anchored in {file}: {reason}. Work goes on without.")
-    else:
-        await _tell(services, None)
+        return error.strerror or "it does not answer"
+    return None
+
+
+async def _sent(services: Services, target: str, line: str, *, number: int, at: datetime) -> str | None:
+    """Why the log server was not told the line."""
+    item = Item.of(0, about="audit log", severity="information", message=line, since=at)
+    notice = Notice(f"fleetseal-anchor-{number}", "anchor", "audit-anchor", at, 1, (item,))
+    try:
+        await services.send(destinations.syslog(target), notice, None)
+    except DeliveryFailed as error:
+        return error.message
+    return None
 
 
 async def hourly(services: Services) -> None:
@@ -108,17 +133,3 @@ def append(file: Path, line: str) -> None:
         if opened.write(content) != len(content):
             raise OSError(0, "the disk is full")
         os.fsync(opened.fileno())
-
-
-async def _tell(services: Services, problem: str | None) -> None:
-    """The alarm is open with this message; without one it is closed. Writes only what changes."""
-    async with services.database.reading() as tx:
-        told = {one.message for one in await alarms.open_alarms(tx) if one.cause == CAUSE}
-    if told == ({problem} if problem else set()):
-        return
-    now = services.clock.now()
-    async with services.database.transaction() as tx:
-        if problem is None:
-            await alarms.close_alarm(tx, now=now, cause=CAUSE, object=_OBJECT)
-        else:
-            await alarms.raise_alarm(tx, now=now, cause=CAUSE, object=_OBJECT, severity="critical", message=problem)

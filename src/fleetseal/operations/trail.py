@@ -66,9 +66,13 @@ async def verify(services: Services, *, anchored: str | None = None) -> Row:
 
 
 async def _configured(services: Services) -> tuple[str | None, str | None]:
-    """The text of `audit.anchor-file`, or why there is none although it is set."""
+    """The text of `audit.anchor-file`, or why there is none although one is kept."""
     async with services.database.reading() as tx:
-        file = (await current(services, tx)).audit_anchor_file
+        settings = await current(services, tx)
+    file = settings.audit_anchor_file
+    if not file and settings.audit_anchor_syslog:
+        where = f"the anchors are at {settings.audit_anchor_syslog}"
+        return None, f"{where}: fetch the file of that log, and give it with --anchors"
     if not file:
         return None, None
     try:
