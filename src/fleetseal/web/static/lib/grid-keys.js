@@ -10,8 +10,8 @@
 /** @typedef {number | string | null} Key */
 /** @typedef {'text' | 'code' | 'number' | 'date' | 'address'} Kind */
 
-/** Digits are counted in a key by so many characters; longer numbers are compared by their first. */
-const COUNTED = 9;
+/** Numbers of more digits than this are compared as text. */
+const COUNTED = 40;
 
 /** @type {Record<Kind, (value: unknown) => Key>} */
 const KEYS = {text: textKey, code: codeKey, number: numberKey, date: dateKey, address: addressKey};
@@ -50,12 +50,13 @@ export function textKey(value) {
 }
 
 /**
- * Before a number stands how many digits it has, so that code units order it by size.
+ * Before a number stands a character that tells how many digits it has, so that code units order it by size; all of them
+ * come before the letters.
  * @param {string} digits
  */
 function counted(digits) {
   const number = digits.replace(/^0+(?=\d)/, '');
-  return String(Math.min(number.length, COUNTED)) + number;
+  return String.fromCharCode(48 + Math.min(number.length, COUNTED)) + number;
 }
 
 /**

@@ -79,7 +79,7 @@ export class Order {
         this.rows.push(row);
       } else this.rows[slot] = row;
     }
-    this.#flags = new Uint8Array(Math.max(64, this.rows.length)).fill(PLACED);
+    this.#flags = new Uint8Array(Math.max(64, this.rows.length));
     for (const cached of this.#cache.values()) cached.keys = null;
     this.#keys = null;
     this.#order = this.#everySlot();
