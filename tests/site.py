@@ -165,7 +165,7 @@ async def make_services(
         clock=clock,
         rng=rng,
         sealer=Sealer(load_or_create_key(data / "secrets.key", rng), rng),
-        vault=Vault(data, rng),
+        vault=Vault(data, rng, scrypt_p=1),
         connect=connect,
         send=send or Sender(clock),
         sources=read_sources(data, {}),

@@ -1,6 +1,7 @@
 """Keys and requests: weak ones are refused by rule, sealed ones open with openssl, possession is proved."""
 
 import math
+import re
 import subprocess
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def test_openssl_opens_our_sealed_key(tmp_path: Path) -> None:
         ["openssl", "asn1parse", "-in", file], capture_output=True, text=True, check=True, timeout=20
     )
     assert "scrypt" in shown.stdout
-    assert "4000" in shown.stdout  # N = 2^14, in hexadecimal
+    cost = re.findall(r"INTEGER +:([0-9A-F]+)", shown.stdout)
+    assert cost == ["4000", "08", "10", "20"]  # N = 2^14, r = 8, p = 16, 32 bytes; in hexadecimal
     assert "aes-256-cbc" in shown.stdout
 
 

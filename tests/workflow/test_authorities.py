@@ -37,7 +37,7 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
         clock=FakeClock(),
         rng=SystemRng(),
         sealer=Sealer(bytes(32), SystemRng()),
-        vault=Vault(tmp_path, SystemRng()),
+        vault=Vault(tmp_path, SystemRng(), scrypt_p=1),
         connect=cast(Any, _nothing),
         sources=Sources({}, {}),
     )
@@ -50,7 +50,7 @@ def _nothing(*_: object) -> NoReturn:
 
 def restarted(services: Services) -> Services:
     """The same data directory in a new process."""
-    return replace(services, vault=Vault(services.data, SystemRng()))
+    return replace(services, vault=Vault(services.data, SystemRng(), scrypt_p=1))
 
 
 async def create(services: Services, **options: Any) -> dict[str, Any]:

@@ -497,7 +497,7 @@ def handing_over(here: Site, passphrase: str) -> Any:
     """The same data directory in a process to which systemd hands over this passphrase."""
     file = here.services.data / "fleetseal-ca-passphrase"
     file.write_text(passphrase + "\n")
-    return replace(here.services, vault=Vault(here.services.data, SystemRng(), credential=file))
+    return replace(here.services, vault=Vault(here.services.data, SystemRng(), credential=file, scrypt_p=1))
 
 
 async def test_a_credential_of_systemd_opens_the_key(tmp_path: Path) -> None:
@@ -532,7 +532,7 @@ async def test_after_a_restart_two_tiers_renew_and_root_actions_ask(tmp_path: Pa
     """SEC-UNATTENDED-SAFE."""
     async with site(tmp_path, "12.11") as here:
         await enabled(here)
-        object.__setattr__(here.services, "vault", Vault(tmp_path, SystemRng()))
+        object.__setattr__(here.services, "vault", Vault(tmp_path, SystemRng(), scrypt_p=1))
         assert (await here.enable(renew=True))[0]["status"] == "Finished"
         with pytest.raises(Locked):
             await ca_renewal.issuing_authority(here.services, actor="test", passphrase=None)

@@ -38,7 +38,7 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
         clock=FakeClock(),
         rng=SystemRng(),
         sealer=Sealer(bytes(32), SystemRng()),
-        vault=Vault(tmp_path, SystemRng()),
+        vault=Vault(tmp_path, SystemRng(), scrypt_p=1),
         connect=cast(Any, _nothing),
         sources=Sources({}, {}),
     )
@@ -125,7 +125,7 @@ async def test_reserving_again_gives_the_same_intent_and_issuing_again_the_same_
     camera = await device(services)
     first, leaf = await issued_to(services, camera)
     cast(FakeClock, services.clock).advance(3600)
-    second, again = await issued_to(replace(services, vault=Vault(services.data, SystemRng())), camera)
+    second, again = await issued_to(replace(services, vault=Vault(services.data, SystemRng(), scrypt_p=1)), camera)
     assert first == second
     assert leaf == again
     assert (await authorities.show(services))["issued"] == 1
@@ -211,7 +211,7 @@ async def test_without_signer_key_nothing_is_reserved(services: Services) -> Non
     """SEC-CA-APART: the data directory of a worker."""
     camera = await device(services)
     (services.data / "signer.key").unlink()
-    worker = replace(services, vault=Vault(services.data, SystemRng()))
+    worker = replace(services, vault=Vault(services.data, SystemRng(), scrypt_p=1))
     with pytest.raises(Locked):
         await issued_to(worker, camera)
     assert await states(services) == []

@@ -108,7 +108,7 @@ class Plant:
 
     def restarted(self, failpoint: Callable[[str], None] | None = None) -> "Plant":
         """The same data directory in a new process."""
-        vault = Vault(self.services.data, SystemRng())
+        vault = Vault(self.services.data, SystemRng(), scrypt_p=1)
         return Plant(replace(self.services, vault=vault, failpoint=failpoint or (lambda _: None)))
 
 
@@ -119,7 +119,7 @@ async def opened(data: Path) -> Services:
         clock=FakeClock(),
         rng=SystemRng(),
         sealer=Sealer(bytes(32), SystemRng()),
-        vault=Vault(data, SystemRng()),
+        vault=Vault(data, SystemRng(), scrypt_p=1),
         connect=cast(Any, _nothing),
         sources=Sources({}, {}),
     )

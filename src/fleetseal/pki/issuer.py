@@ -182,8 +182,10 @@ class NewKey:
 class Vault:
     """The CA keys of one data directory. Key objects are loaded once: an RSA key takes 30 ms and more."""
 
-    def __init__(self, data: Path, rng: Rng, *, credential: Path | None = None) -> None:
-        """`credential`: a file in which the operating system hands over the passphrase of the CA."""
+    def __init__(self, data: Path, rng: Rng, *, credential: Path | None = None, scrypt_p: int = keys.SCRYPT_P) -> None:
+        """`credential`: a file in which the operating system hands over the passphrase of the CA. `scrypt_p`: what
+        guessing a passphrase costs; less than the default is for tests."""
+        self._scrypt_p = scrypt_p
         self._credential = credential
         self._opens: dict[str, bool] = {}  # whether the credential does, by key file; tried once
         self._folder = data / "ca"
@@ -216,7 +218,7 @@ class Vault:
             return
         if passphrase is None:
             raise ValueError("a key sealed by a passphrase needs one")
-        write_private(self._path(file), keys.to_encrypted_pem(pkcs8, passphrase, self._rng))
+        write_private(self._path(file), keys.to_encrypted_pem(pkcs8, passphrase, self._rng, scrypt_p=self._scrypt_p))
         if file.remembered and passphrase.reveal() != self._handed_over():
             self._remember(file, passphrase)
 

@@ -30,7 +30,7 @@ _EXPONENT: Final = 65537
 # PBES2 with scrypt: OpenSSL opens up to 32 MiB; N=2^14, r=8 takes 16 MiB
 _SCRYPT_N: Final = 1 << 14
 _SCRYPT_R: Final = 8
-_SCRYPT_P: Final = 16
+SCRYPT_P: Final = 16
 
 
 def generate(kind: KeyType | str) -> PrivateKey:
@@ -196,17 +196,17 @@ def _close_primes(modulus: int) -> bool:
 # ---------------------------------------------------------------- PKCS#8 under a passphrase
 
 
-def to_encrypted_pem(pkcs8: bytes, passphrase: Secret, rng: Rng) -> bytes:
+def to_encrypted_pem(pkcs8: bytes, passphrase: Secret, rng: Rng, *, scrypt_p: int = SCRYPT_P) -> bytes:
     """PKCS#8 PEM under PBES2: scrypt (N=2^14, r=8, p=16), AES-256-CBC (RFC 8018, RFC 7914). Takes about half a second.
 
-    `cryptography` and the openssl command open it.
+    `cryptography` and the openssl command open it. A lower `scrypt_p` guards nothing: it is for tests.
     """
     salt, vector = rng.bytes(16), rng.bytes(16)
-    key = Scrypt(salt, 32, _SCRYPT_N, _SCRYPT_R, _SCRYPT_P).derive(passphrase.reveal().encode())
+    key = Scrypt(salt, 32, _SCRYPT_N, _SCRYPT_R, scrypt_p).derive(passphrase.reveal().encode())
     padder = padding.PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES256(key), modes.CBC(vector)).encryptor()
     ciphertext = encryptor.update(padder.update(pkcs8) + padder.finalize()) + encryptor.finalize()
-    numbers = b"".join(_integer(n) for n in (_SCRYPT_N, _SCRYPT_R, _SCRYPT_P, 32))
+    numbers = b"".join(_integer(n) for n in (_SCRYPT_N, _SCRYPT_R, scrypt_p, 32))
     derivation = sequence(_OID_SCRYPT, sequence(_tlv(0x04, salt), numbers))
     encryption = sequence(_OID_AES256_CBC, _tlv(0x04, vector))
     der = sequence(sequence(_OID_PBES2, sequence(derivation, encryption)), _tlv(0x04, ciphertext))
