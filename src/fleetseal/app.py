@@ -8,16 +8,17 @@ both kept in `DATA/fleetseal.port` (0600). Everybody else is its client.
 import asyncio
 import getpass
 import logging
-import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetseal.core import config
-from fleetseal.core.errors import Conflict, FleetsealError, InUse, InvalidInput, StoreError
+from fleetseal.core.config import WebWish
+from fleetseal.core.errors import Conflict, FleetsealError, InUse, InvalidInput
+from fleetseal.core.ownership import owned
 from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fleetseal.devices.driver import Connector
     from fleetseal.jobs.engine import Engine
     from fleetseal.operations.services import Services
+    from fleetseal.web.entrance import Entrance
     from fleetseal.web.publication import PublicListener
 
 _OWNER_PATIENCE = 8.0  # seconds: how long an owner that comes or goes is waited for
@@ -77,11 +79,12 @@ async def running_server(data: Path) -> Reach | None:
     return Reach(socket=place.socket, port=place.port, token=place.token)
 
 
-async def serve(data: Path, stop: Callable[[Callable[[], None]], None]) -> None:
-    """The API and the jobs, until asked to stop; then no device is begun any more and those in work finish.
+async def serve(data: Path, stop: Callable[[Callable[[], None]], None], wish: WebWish) -> None:
+    """The API, the web application and the jobs, until asked to stop; then no device is begun any more and those in
+    work finish.
 
-    `stop` is given the function that asks. Raises Conflict when another process owns `data`, InUse when that one
-    does not answer.
+    `stop` is given the function that asks. Raises Conflict when another process owns `data`, InUse when that one does
+    not answer, and as `web.entrance.Entrance.open`.
     """
     clock = SystemClock()
     deadline = clock.monotonic() + _OWNER_PATIENCE
@@ -90,7 +93,7 @@ async def serve(data: Path, stop: Callable[[Callable[[], None]], None]) -> None:
     async with AsyncExitStack() as stack:
         while True:
             try:
-                application = await stack.enter_async_context(open_application(data, work=True))
+                application = await stack.enter_async_context(open_application(data, work=True, web=wish))
                 break
             except InUse:
                 if clock.monotonic() >= deadline:
@@ -101,6 +104,8 @@ async def serve(data: Path, stop: Callable[[Callable[[], None]], None]) -> None:
         _log.info("Serving %s at %s", data, application.listener.shown)
         if application.public is not None:
             _log.info("CRLs and CA certificates for everybody at %s", application.public.shown)
+        if application.address is not None:
+            _log.info("The web application is at %s", application.address)
         await asked.wait()
         _log.info("Stopping: devices in work finish, no new one is begun.")
 
@@ -114,7 +119,7 @@ async def restore(data: Path, source: Path, passphrase: "Secret") -> dict[str, A
         raise Conflict(f"A server or another command works on {data}. Stop it first. Nothing was changed.")
     from fleetseal.operations.restore import restore
 
-    with _owned(data):
+    with owned(data):
         return await restore(data, source, passphrase, clock=SystemClock(), actor=_user())
 
 
@@ -133,6 +138,7 @@ class Application:
         self.api = build(self)  # each request must say who asks
         self.local = local(self.api, _user())  # for ways that only this user of the computer has
         self.listener = Listener(self.local, services.data, services.rng)
+        self.entrance: Entrance | None = None
         self.public: PublicListener | None = None
         self._group = group
         self._engine: asyncio.Future[Engine] | None = None
@@ -142,6 +148,11 @@ class Application:
     def working(self) -> bool:
         """An engine runs, or is being started."""
         return self._engine is not None
+
+    @property
+    def address(self) -> str | None:
+        """Of the web application, for browsers; None where it is not offered."""
+        return None if self.entrance is None else self.entrance.address
 
     async def engine(self) -> "Engine":
         """The engine; started when it is first needed: until then nothing continues by itself."""
@@ -175,10 +186,20 @@ class Application:
             await public.open(self._group)
             self.public = public
 
+    async def enter(self, wish: WebWish) -> None:
+        """Browsers reach the web application, if there is a place for it. Raises as `Entrance.open`."""
+        from fleetseal.operations.settings import in_force
+        from fleetseal.web.entrance import Entrance
+
+        self.entrance = Entrance(self.services, self.api)
+        await self.entrance.open(self._group, await in_force(self.services), wish)
+
     async def leave(self) -> None:
         """Requests in progress are answered, devices in work finish, nothing runs any more."""
         self.drain()
         self._leaving.set()
+        if self.entrance is not None:
+            await self.entrance.close()
         if self.public is not None:
             await self.public.close()
         await self.listener.close()
@@ -220,12 +241,13 @@ async def open_application(
     data: Path,
     *,
     work: bool = False,
+    web: WebWish | None = None,
     clock: Clock | None = None,
     rng: Rng | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Application]:
-    """This process owns `data` until the block ends. `work`: jobs run and the socket is open from the start;
-    otherwise jobs run from the first request that needs them.
+    """This process owns `data` until the block ends. `work`: jobs run and the socket is open from the start, and with
+    `web` the web application is offered; otherwise jobs run from the first request that needs them.
 
     Raises InUse at once when another process owns it, StoreError when it cannot be used, Conflict when a restore into
     it was interrupted.
@@ -235,7 +257,7 @@ async def open_application(
 
     clock, rng = clock or SystemClock(), rng or SystemRng()
     failure: BaseException | None = None
-    with _owned(data):
+    with owned(data):
         require_finished(data)
         services = await _services(data, clock, rng, config.environment() if environment is None else environment)
         try:
@@ -248,6 +270,8 @@ async def open_application(
 
                         await application.open_door()
                         await application.publish()
+                        if web is not None:
+                            await application.enter(web)
                         await application.engine()
                         application.spawn(recorded_poll(services))
                         application.spawn(anchors.hourly(services))
@@ -328,29 +352,6 @@ def _maker_roots(settings: "Settings") -> tuple[bytes, ...]:
         return parse_all(path.read_bytes())
     except OSError as error:
         raise InvalidInput(f"The file {path} of devices.maker-roots cannot be read: {error.strerror}.") from error
-
-
-@contextmanager
-def _owned(data: Path) -> Iterator[None]:
-    """`data` exists, belongs to this user alone (0700), and to this process until the block ends."""
-    from filelock import FileLock, Timeout
-
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name != "nt" and data.stat().st_mode & 0o077:
-            data.chmod(0o700)
-        lock = FileLock(data / "lock", timeout=0, mode=0o600, thread_local=False)
-        lock.acquire()
-    except Timeout:
-        raise InUse(
-            f"Another process uses the data directory {data} and does not answer. Wait, or end that process."
-        ) from None
-    except OSError as error:
-        raise StoreError(f"The data directory {data} cannot be used: {error.strerror}. Nothing was done.") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 async def _open_later(application: Application, clock: Clock) -> None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.text import clean
 from fleetseal.web.door import Bounds, Door
-from fleetseal.web.pages import NETWORK, POLICY, SECURITY_HEADERS, Pages, files
+from fleetseal.web.pages import POLICY, SECURITY_HEADERS, Pages, files
 from fleetseal.web.tls import ServerCertificate
 from tests.support import NOW, FastClock
 
@@ -35,7 +35,7 @@ async def api(scope: Any, receive: Any, send: Any) -> None:
     while more:
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
-    text = f"{scope['method']} {scope['path']} {scope.get(NETWORK)} {scope['scheme']} {len(body)}".encode()
+    text = f"{scope['method']} {scope['path']} {scope['scheme']} {len(body)}".encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": text})
 
@@ -148,9 +148,9 @@ async def test_every_answer_has_the_security_headers(folder: Path, path: str) ->
     assert "unsafe" not in POLICY
 
 
-async def test_the_api_learns_that_a_request_came_from_the_network(folder: Path) -> None:
+async def test_the_api_is_beside_the_pages(folder: Path) -> None:
     async with browser(folder) as client:
-        assert (await client.get("/api/v1/devices")).text == "GET /api/v1/devices True http 0"
+        assert (await client.get("/api/v1/devices")).text == "GET /api/v1/devices http 0"
         assert (await client.post("/api/v1/devices", content=b"12345")).text.endswith(" 5")
         assert (await client.get("/apiary")).text == INDEX
 
@@ -174,7 +174,6 @@ async def test_what_is_too_long_is_not_read(folder: Path) -> None:
 
 
 async def test_one_address_cannot_promise_more_than_its_share(folder: Path) -> None:
-    """A body is read before it is known who sends it."""
     inside, leave = asyncio.Semaphore(0), asyncio.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
@@ -288,7 +287,7 @@ async def test_the_api_over_tls(folder: Path, tmp_path: Path) -> None:
         async with httpx.AsyncClient(verify=False, trust_env=False) as client:
             for _ in range(3):
                 answer = await client.get(f"https://127.0.0.1:{opened.port}/api/v1/devices")
-                assert answer.text == "GET /api/v1/devices True https 0"
+                assert answer.text == "GET /api/v1/devices https 0"
         assert await raw(opened, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b"", "no plain HTTP beside TLS"
 
 

@@ -36,7 +36,7 @@ class Place:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
-            env={**SURROUNDINGS, "FLEETSEAL_DATA": str(self.data)},
+            env={**SURROUNDINGS, "FLEETSEAL_DATA": str(self.data), "FLEETSEAL_WEB_PORT": "0"},
         )
 
     def run(self, *arguments: str, code: int = 0) -> str:

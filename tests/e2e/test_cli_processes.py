@@ -21,7 +21,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")}
+    """Servers of several tests run at once: each takes a free port for the web application."""
+    clean = {name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")}
+    return {**clean, "FLEETSEAL_WEB_PORT": "0"}
 
 
 @pytest.fixture
@@ -240,3 +242,23 @@ def test_passphrases_come_from_files_or_standard_input(fleetseal: Run, tmp_path:
         assert json.loads(fleetseal("ca", "show", "--json").stdout)["state"] == "ready"
         assert fleetseal("ca", "lock").returncode == 0
         assert json.loads(fleetseal("ca", "show", "--json").stdout)["state"] == "locked"
+
+
+def test_the_web_application_is_offered_where_its_port_is_free(fleetseal: Run, data: Path) -> None:
+    with served(data) as server:
+        assert server.stderr is not None
+        address = next(line.split()[-1] for line in server.stderr if "The web application is at" in line)
+        with urllib.request.urlopen(address, timeout=10) as page:
+            assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+            assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(address + "api/v1/settings", timeout=10)
+        assert refused.value.code == 401, "who asks did not say who it is"
+        refused.value.close()
+        port = address.rstrip("/").rpartition(":")[2]
+        second = fleetseal("serve", "--port", port, directory=data.with_name("second"))
+    assert second.returncode == 2
+    assert second.stderr.splitlines()[-1].startswith(f"Port {port} of 127.0.0.1 is taken by another program.")
+    beyond = fleetseal("serve", "--host", "0.0.0.0", directory=data.with_name("second"))
+    assert beyond.returncode == 2
+    assert "by TLS only, and there is no CA here" in beyond.stderr

@@ -15,6 +15,7 @@ from fleetseal.core.config import environment
 from tests.e2e.prepared import prepare
 
 ENVIRONMENT = {name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")}
+ENVIRONMENT["FLEETSEAL_WEB_PORT"] = "0"  # servers of several tests run at once
 
 
 class Line:

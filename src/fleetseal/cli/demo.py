@@ -16,6 +16,7 @@ from fleetseal.cli import output
 from fleetseal.cli.client import connected
 from fleetseal.cli.common import DONE, FAILED, Flag
 from fleetseal.cli.demo_watch import watch
+from fleetseal.core.config import WebWish
 from fleetseal.core.errors import FleetsealError, InvalidInput
 from fleetseal.core.runtime import SystemClock
 
@@ -168,7 +169,7 @@ async def _server(data: Path) -> AsyncIterator[None]:
     from fleetseal import app
 
     asked: list[Callable[[], None]] = []
-    async with _running(app.serve(data, asked.append)) as serving:
+    async with _running(app.serve(data, asked.append, WebWish(host=""))) as serving:
         try:
             while await app.running_server(data) is None:
                 if serving.done():

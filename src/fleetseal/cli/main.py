@@ -26,7 +26,7 @@ _VERBS = {
     "crl": ("crl", "Make the CRLs of all CAs anew whose keys are open, and list them."),
     "backup": ("backup", "Write the whole system, with every key, into one encrypted file."),
     "restore": ("backup", "Put a backup into an empty data directory."),
-    "serve": ("serve", "Work for this data directory until stopped: the API on a local socket, and the jobs."),
+    "serve": ("serve", "Work for this data directory until stopped: the web application, the API, and the jobs."),
     "demo": ("demo", "Secure a virtual site before your eyes, and let openssl verify it."),
     "simulate": ("simulate", "Run virtual devices on this computer, with real TLS."),
 }

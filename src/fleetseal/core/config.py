@@ -11,11 +11,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from fleetseal.core import destinations
 from fleetseal.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from fleetseal.core.secrets import Secret
 
 Value = str | int | bool | tuple[str, ...]
 
@@ -121,6 +124,10 @@ def _parse_listen(text: str) -> str:
     return text
 
 
+def _parse_host(text: str) -> str:
+    return str(ipaddress.ip_address(text)) if text else text
+
+
 def _parse_file(text: str) -> str:
     """Absolute: the process that reads the setting has another working folder than the one that wrote it."""
     if text and not (text.isprintable() and Path(text).is_absolute()):
@@ -144,6 +151,7 @@ _WINDOW: Final = Kind("two different times of day such as 01:00-05:00", _parse_w
 _DOMAINS: Final = Kind("domain names separated by commas, or empty", _parse_domains, "list")
 _HTTP_ADDRESS: Final = Kind("an http:// address, or empty", _parse_http_address)
 _LISTEN: Final = Kind("an address and a port such as 0.0.0.0:8080 or [::]:8080, or empty", _parse_listen)
+_HOST: Final = Kind("an address of this computer, 0.0.0.0 or :: for all of them, or empty", _parse_host)
 _FILE: Final = Kind("an absolute path, or empty", _parse_file)
 _EMAIL: Final = _destination(
     destinations.email,
@@ -200,6 +208,21 @@ class Settings:
         _LISTEN,
         "where `serve` publishes CRLs and CA certificates to everybody, by plain HTTP; from its next start on",
     )
+    web_host: str = _setting(
+        "web.host",
+        "127.0.0.1",
+        _HOST,
+        "where `serve` offers the web application; beyond this computer by TLS only, empty: nowhere; from its next "
+        "start on",
+    )
+    web_port: int = _setting("web.port", 8443, _whole(0, 65535), "the port of the web application; 0: a free one")
+    web_certificate: str = _setting(
+        "web.certificate",
+        "",
+        _FILE,
+        "PEM file with the certificate of the web application and those below its root; empty: one of the CA here",
+    )
+    web_key: str = _setting("web.key", "", _FILE, "PEM file with the key of `web.certificate`")
     renewal_automatic: bool = _setting(
         "renewal.automatic", True, _SWITCH, "renew certificates of ours before any warning would show"
     )
@@ -251,6 +274,16 @@ class Settings:
         "alarm.webhook", "", _WEBHOOK, "where alarms go by signed POST; the key: fleetseal alarm secret webhook"
     )
     alarm_syslog: str = _setting("alarm.syslog", "", _SYSLOG, "where alarms go by syslog (RFC 5424)")
+
+
+@dataclass(frozen=True)
+class WebWish:
+    """What the command that serves asks for; None and empty: as the settings say."""
+
+    host: str | None = None
+    port: int | None = None
+    names: tuple[str, ...] = ()  # of this computer, for its certificate
+    passphrase: "Secret | None" = None  # of the CA, if that has to sign one
 
 
 DEFINITIONS: Final[Mapping[str, Definition]] = {

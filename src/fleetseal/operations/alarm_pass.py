@@ -11,9 +11,10 @@ from fleetseal.operations import issuing
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.operations.states import statuses, warning_begins
-from fleetseal.pki import chain
+from fleetseal.operations.web_certificate import PURPOSE
+from fleetseal.pki import chain, profile
 from fleetseal.pki.issuer import Sealing
-from fleetseal.store import alarms, authorities, inventory, nights, renewals
+from fleetseal.store import alarms, authorities, certificates, inventory, nights, renewals
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
 
@@ -41,6 +42,7 @@ NIGHT_OVERDUE: Final = ("nightly-overdue", "nightly run")
 CLOCK: Final = "clock-jumped"
 THIS_COMPUTER: Final = "this computer"
 """The object of that alarm where the whole fleet is due at once; where a CA has signed later than now, it is the CA."""
+SERVER_EXPIRING: Final = ("server-certificate-expiring", THIS_COMPUTER)
 DISK_LOW: Final = ("disk-nearly-full", "data directory")
 
 SETTLED: Final = ("needs-hands", RENEWAL_FAILED, "certificate-differs", *(cause for cause, _ in _DEVICE.values()))
@@ -77,7 +79,8 @@ async def overdue(services: Services) -> None:
 
 
 async def computer(services: Services) -> None:
-    """The alarms about the computer itself are open exactly where their causes hold: its disk, and its clock."""
+    """The alarms about the computer itself are open exactly where their causes hold: its disk, its clock,
+    and the certificate of its own door."""
     async with services.database.reading() as tx:
         is_low = DISK_LOW in {(one.cause, one.object) for one in await alarms.open_alarms(tx)}
         signing = await authorities.find_signing(tx)
@@ -91,6 +94,25 @@ async def computer(services: Services) -> None:
             "is signed until the clock is right.",
         )
     await settle(services, (CLOCK,), wanted, besides={THIS_COMPUTER})
+    await settle(services, (SERVER_EXPIRING[0],), await _of_server(services))
+
+
+async def _of_server(services: Services) -> Wanted:
+    """The certificate that this server shows to browsers is late: its renewal did not come about."""
+    async with services.database.reading() as tx:
+        days = (await current(services, tx)).certificate_warning_days
+        shown = await certificates.of_purpose(tx, PURPOSE, "installed")
+    wanted = Wanted()
+    for one in shown:
+        begins = warning_begins(one.not_before, one.not_after, warning_days=days, backdated=profile.BACKDATING)
+        if services.clock.now() >= begins:
+            wanted[SERVER_EXPIRING] = Condition(
+                "warning",
+                f"The certificate of the web application is valid until {one.not_after:%Y-%m-%d} and was not renewed. "
+                "See why: fleetseal nightly.",
+                one.not_after,
+            )
+    return wanted
 
 
 def _of_disk(services: Services, *, is_low: bool) -> Wanted:

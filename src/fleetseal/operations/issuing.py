@@ -296,6 +296,7 @@ async def record_intent(
     authority: AuthorityId,
     created: datetime,
     actor: str,
+    purpose: str | None = None,
     **columns: object,
 ) -> IssuanceId:
     """The row and the audit line of what will be signed (ISS-RECORDED). Raises IssuanceRefused when it breaks the
@@ -309,7 +310,7 @@ async def record_intent(
         tx,
         authority_id=authority,
         serial=serial,
-        purpose="https" if leaf else "ca",
+        purpose=purpose or ("https" if leaf else "ca"),
         content=content.to_json(),
         tbs_sha256=hashlib.sha256(tbs).hexdigest(),
         spki_sha256=keys.spki_sha256(content.spki),

@@ -24,6 +24,7 @@ from fleetseal.operations import (
     shared_keys,
     succession,
     tasks,
+    web_certificate,
 )
 from fleetseal.operations.audit_fleet import audit_fleet
 from fleetseal.operations.night_plan import Obstacle
@@ -112,6 +113,12 @@ async def _renew(run: NightRun) -> None:
     await _renewal_alarms(run)
 
 
+async def _server(run: NightRun) -> None:
+    """The certificate of the web application."""
+    if run.settings.renewal_automatic and await _clock_in_doubt(run) is None:
+        await web_certificate.renew(run.services, actor=_ACTOR)
+
+
 async def _revocation(run: NightRun) -> None:
     """Nothing is signed while the clock is in doubt: once it is right again, the CA would have signed in the future."""
     if await _clock_in_doubt(run) is None:
@@ -160,6 +167,7 @@ PARTS: tuple[tuple[str, Part], ...] = (
     ("audit", _audit),
     ("trust", _introduce),
     ("renewal", _renew),
+    ("server", _server),
     ("revocation", _revocation),
     ("keys", _keys),
     ("pruning", _prune),

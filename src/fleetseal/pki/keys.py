@@ -213,6 +213,12 @@ def to_encrypted_pem(pkcs8: bytes, passphrase: Secret, rng: Rng, *, scrypt_p: in
     return pem("ENCRYPTED PRIVATE KEY", der)
 
 
+def to_pem_under(pkcs8: bytes, passphrase: Secret) -> bytes:
+    """PKCS#8 PEM under PBES2 with few rounds: for a passphrase that is a key of 256 random bits, which nobody tries."""
+    encryption = serialization.BestAvailableEncryption(passphrase.reveal().encode())
+    return load(pkcs8).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
 _OID_PBES2: Final = bytes.fromhex("06092a864886f70d01050d")  # 1.2.840.113549.1.5.13
 _OID_SCRYPT: Final = bytes.fromhex("06092b06010401da47040b")  # 1.3.6.1.4.1.11591.4.11
 _OID_AES256_CBC: Final = bytes.fromhex("060960864801650304012a")  # 2.16.840.1.101.3.4.1.42

@@ -106,6 +106,11 @@ async def open_of_job(tx: Transaction, job_id: JobId, origin: KeyOrigin | None =
     return await _select(tx, *conditions, *(() if origin is None else (issuance.c.origin == origin,)))
 
 
+async def of_purpose(tx: Transaction, purpose: str, *states: str) -> tuple[IssuanceRecord, ...]:
+    """What was signed, or intended, for this purpose and is in one of these states."""
+    return await _select(tx, issuance.c.purpose == purpose, issuance.c.state.in_(states))
+
+
 async def signed_for_job(tx: Transaction, job_id: JobId) -> tuple[IssuanceRecord, ...]:
     """What was signed for a job and is not abandoned."""
     return await _select(tx, issuance.c.job_id == job_id, issuance.c.der.is_not(None), issuance.c.state != "abandoned")

@@ -165,11 +165,11 @@ issuance = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("authority_id", ForeignKey("authority.id"), nullable=False),
     Column("serial", String(40), nullable=False),  # of the certificate: 40 lower-case hex digits
-    Column("device_id", Integer),  # stays when the device is forgotten; null: a CA certificate
+    Column("device_id", Integer),  # stays when the device is forgotten; null: a CA's or this server's
     Column("mac", String(12)),
     Column("job_id", Integer),
     Column("task_id", Integer),  # stays when the task is pruned
-    Column("purpose", String(16), nullable=False),  # https | ca
+    Column("purpose", String(16), nullable=False),  # https | ca | server: of this server itself
     Column("origin", String(8), nullable=False),  # KeyOrigin; `device` or `manager`
     Column("alias", String(128)),
     Column("content", JSON, nullable=False),  # everything that `pki` needs to build the same bytes again

@@ -56,12 +56,13 @@ class Door:
             h11_max_incomplete_event_size=_HEAD_BYTES,
         )
         self._serving: asyncio.Task[None] | None = None
+        self._listening: socket.socket | None = None
 
     async def open(self, group: asyncio.TaskGroup) -> None:
         """Everybody who reaches the address is served. Raises OSError when it cannot be used."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         dual = self.host == "::" and socket.has_dualstack_ipv6()
-        listening = socket.create_server((self.host, self.port), family=family, dualstack_ipv6=dual)
+        self._listening = listening = socket.create_server((self.host, self.port), family=family, dualstack_ipv6=dual)
         self.port = listening.getsockname()[1]
         self._serving = group.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started and not self._serving.done():
@@ -72,6 +73,8 @@ class Door:
         if self._serving is not None:
             self._server.should_exit = True
             await self._serving
+        if self._listening is not None:
+            self._listening.close()  # a server that was told to leave before it had begun leaves it open
 
 
 class Bounded(H11Protocol):

@@ -49,9 +49,6 @@ those of other programs, and this port never speaks plain HTTP beside TLS."""
 _HEADERS: Final = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _API: Final = ("/api", "/metrics")
 
-NETWORK: Final = "fleetseal.network"
-"""Set in the scope of each request that came from the network: whoever asks must say who it is."""
-
 _LONGEST_BODY: Final = 8 * 2**20  # bytes
 _BODIES: Final = 128 * 2**20  # bytes of all requests under way together
 _BODIES_OF_ONE: Final = 16 * 2**20  # of those of one address
@@ -90,8 +87,7 @@ class Pages:
             await _answer(scope, guarded, self._find(path))
 
     async def _pass(self, scope: Scope, receive: Any, send: Any) -> None:
-        """To the API, if the request says how long its body is and there is room for that: a body is read before it
-        is known who sends it."""
+        """To the API, if the request says how long its body is and there is room for that."""
         headers, who = dict(scope["headers"]), str((scope["client"] or ("",))[0])
         length = int(headers.get(b"content-length", b"0"))  # digits: h11 lets nothing else in
         if b"transfer-encoding" in headers:
@@ -103,7 +99,7 @@ class Pages:
         else:
             self._bodies[who] += length
             try:
-                await self._api({**scope, NETWORK: True}, receive, send)
+                await self._api(scope, receive, send)
             finally:
                 self._bodies[who] -= length
                 self._bodies += Counter()  # forgets who sends nothing
