@@ -3,6 +3,7 @@
 X.509 things travel as DER bytes; only `pki` looks inside.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -381,6 +382,11 @@ class Device:
     @property
     def mac(self) -> str | None:
         return None if self.serial is None else mac_of(self.serial)
+
+    @property
+    def served_sha256(self) -> str | None:
+        """Of the certificate it serves, as hex."""
+        return None if self.served_der is None else hashlib.sha256(self.served_der).hexdigest()
 
     @property
     def label(self) -> str:

@@ -1,10 +1,9 @@
 """Devices as the contract shows them: rows of `device list`, their filters and their order."""
 
-import ipaddress
 import operator
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +16,7 @@ from fleetseal.devices.axis.catalogue import version
 from fleetseal.operations import naming, states
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
+from fleetseal.operations.sort_keys import sort_key
 from fleetseal.pki import chain
 from fleetseal.store import authorities, certificates, inventory
 from fleetseal.store.database import Transaction
@@ -56,12 +56,15 @@ class Context:
     authority_configured: bool  # one of them signs device certificates
 
     @classmethod
-    async def read(cls, services: Services, tx: Transaction) -> "Context":
+    async def read(cls, services: Services, tx: Transaction, devices: Collection[Device] | None = None) -> "Context":
+        """For all devices, or for the rows of these."""
+        among = None if devices is None else [device.id for device in devices]
+        served = None if devices is None else [digest for device in devices if (digest := device.served_sha256)]
         return cls(
             settings=await current(services, tx),
             now=services.clock.now(),
-            busy=await inventory.active_tasks(tx),
-            origins=await certificates.key_origins(tx),
+            busy=await inventory.active_tasks(tx, among),
+            origins=await certificates.key_origins(tx, served),
             issuers=tuple(ours.der for ours in await authorities.every(tx) if ours.key_file and ours.der),
             authority_configured=await authorities.find_signing(tx) is not None,
         )
@@ -205,14 +208,14 @@ async def choose(services: Services, selection: Selection) -> list[Device]:
 def compile_filters(filters: Iterable[str]) -> Callable[[Row], bool]:
     """A test that a row passes when it passes every word: a substring of any column, `column:value`, or
     `firmware:<9.80` (also `<=`, `>`, `>=`), compared part by part. Raises InvalidInput for an unknown column."""
-    tests = [_word_test(word) for text in filters for word in words(text)]
-    return lambda row: all(test(row) for test in tests)
+    wanted = parse_filters(filters)
+    return lambda row: all(word.fits(row) for word in wanted)
 
 
 def sort_rows(rows: list[Row], column: str) -> list[Row]:
     """By this column, naturally: addresses and versions by their parts. Empty ones last."""
     _known_column(column)
-    return sorted(rows, key=lambda row: (not _text(row, column), _sort_key(_text(row, column), column)))
+    return sorted(rows, key=lambda row: sort_key(text_of(row, column), column))
 
 
 def words(text: str) -> list[str]:
@@ -223,26 +226,46 @@ def words(text: str) -> list[str]:
         raise InvalidInput(f"The filter {text!r} has an open quote.") from error
 
 
-def _word_test(word: str) -> Callable[[Row], bool]:
+@dataclass(frozen=True)
+class Word:
+    """One word of a filter: what a row must have."""
+
+    column: str | None  # None: in any
+    test: Callable[[str], bool]  # of the text of a column
+    wanted: str  # what that text contains, casefolded; empty where `test` alone can tell
+    mac: str | None = None  # also found, in the column `mac`: another spelling of it
+
+    def fits(self, row: Row) -> bool:
+        if self.column is not None:
+            return self.test(text_of(row, self.column))
+        return any(self.test(text_of(row, column)) for column in COLUMNS) or self.fits_mac(row)
+
+    def fits_mac(self, row: Row) -> bool:
+        return self.mac is not None and self.mac in text_of(row, "mac").casefold()
+
+
+def parse_filters(filters: Iterable[str]) -> list[Word]:
+    """Every word of these filters, as `compile_filters` reads them."""
+    return [_word(word) for text in filters for word in words(text)]
+
+
+def _word(word: str) -> Word:
     column, colon, value = word.partition(":")
     if not colon or re.fullmatch(r"[0-9a-fA-F\[.]*", column):  # a MAC or an IPv6 address has colons too
-        return _substring_test(word)
+        serial = serial_of(word)
+        return Word(None, _contains(word), word.casefold(), mac_of(serial).casefold() if serial else None)
     column = _known_column(_MEANT.get(column.lower(), column.lower()))
     comparison = re.fullmatch(r"(<=|>=|<|>)([0-9.]+)", value)
     if column == "firmware" and comparison:
         compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[comparison[1]]
         bound = version(comparison[2])
-        return lambda row: bool(row["firmware"]) and compare(version(row["firmware"]), bound)
-    return lambda row: value.casefold() in _text(row, column).casefold()
+        return Word(column, lambda text: bool(text) and compare(version(text), bound), "")
+    return Word(column, _contains(value), value.casefold())
 
 
-def _substring_test(word: str) -> Callable[[Row], bool]:
-    wanted = word.casefold()
-    serial = serial_of(word)
-    mac = mac_of(serial).casefold() if serial else wanted
-    return lambda row: any(
-        wanted in (text := _text(row, column).casefold()) or (column == "mac" and mac in text) for column in COLUMNS
-    )
+def _contains(text: str) -> Callable[[str], bool]:
+    wanted = text.casefold()
+    return lambda found: wanted in found.casefold()
 
 
 def _known_column(column: str) -> str:
@@ -251,22 +274,11 @@ def _known_column(column: str) -> str:
     return column
 
 
-def _text(row: Row, column: str) -> str:
+def text_of(row: Row, column: str) -> str:
+    """What filters and orders look at."""
     value = row[column]
     if value is None:
         return ""
     if isinstance(value, dict):
         return " ".join([str(value["alias"] or ""), value["subject"], value["issuer"], *value["names"]])
     return " ".join(value) if isinstance(value, list) else str(value)
-
-
-def _sort_key(text: str, column: str) -> tuple[Any, ...]:
-    if column == "address":  # only there: a firmware version may look like one
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            pass
-        else:
-            return (0, address.version, int(address))
-    parts = re.split(r"([0-9]{1,18})", text.casefold())
-    return (1, *((0, int(part)) if part.isdigit() else (1, part) for part in parts if part))

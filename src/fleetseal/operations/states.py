@@ -1,6 +1,5 @@
 """What a person reads about a device: the `https` and `status` columns of the contract. Pure."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -49,6 +48,15 @@ def statuses(device: Device, *, now: datetime, settings: Settings, active_task: 
     return found or [Status("OK", "")]
 
 
+def lasting(device: Device, *, now: datetime, settings: Settings) -> tuple[datetime | None, datetime | None]:
+    """From when, and until before when, time alone changes nothing of what `statuses` finds; None: always, for ever."""
+    if (end := _end(device, settings)) is None:
+        return None, None
+    turns = (end.begins, end.not_after + timedelta(microseconds=1))
+    before, later = [turn for turn in turns if turn <= now], [turn for turn in turns if turn > now]
+    return max(before, default=None), min(later, default=None)
+
+
 def unread(device: Device, settings: Settings) -> list[Status]:
     """Every status that holds and says why the device cannot be read in full."""
     return [*_reach(device), *_credentials(device), *_trust(device, settings)]
@@ -70,9 +78,9 @@ def warning_begins(
 def endings(device: Device, *, now: datetime, settings: Settings) -> list[Status]:
     """What will end or has ended on the device besides the certificate it serves: other usages, and CA entries. What
     the maker put there is nobody's here to renew."""
-    found, served = [], None if device.served_der is None else hashlib.sha256(device.served_der).hexdigest()
+    found: list[Status] = []
     for entry in device.entries:
-        if entry["source"] in _MAKERS or entry["sha256"] == served or not entry["not_after"]:
+        if entry["source"] in _MAKERS or entry["sha256"] == device.served_sha256 or not entry["not_after"]:
             continue
         end = datetime.fromisoformat(str(entry["not_after"]))
         start = datetime.fromisoformat(str(entry.get("not_before") or entry["not_after"]))  # old rows tell no beginning
@@ -139,20 +147,34 @@ def depends_on_first_contact(device: Device) -> bool:
 def _certificate_and_clock(device: Device, *, now: datetime, settings: Settings) -> list[Status]:
     expired: list[Status] = []
     expiring: list[Status] = []
-    if device.served_der is not None and device.served_source in (CertificateSource.OURS, CertificateSource.OTHER):
-        served = chain.describe(device.served_der)
-        backdated = profile.BACKDATING if device.served_source is CertificateSource.OURS else timedelta()
-        begins = warning_begins(
-            served.not_before,
-            served.not_after,
-            warning_days=settings.certificate_warning_days,
-            backdated=min(backdated, served.not_after - served.not_before),
-        )
-        if now > served.not_after:
-            expired = [Status("Certificate has expired", f"It was valid until {served.not_after:%Y-%m-%d}.")]
-        elif now >= begins:
-            expiring = [Status("Certificate about to expire", f"It is valid until {served.not_after:%Y-%m-%d}.")]
+    if (end := _end(device, settings)) is not None:
+        if now > end.not_after:
+            expired = [Status("Certificate has expired", f"It was valid until {end.not_after:%Y-%m-%d}.")]
+        elif now >= end.begins:
+            expiring = [Status("Certificate about to expire", f"It is valid until {end.not_after:%Y-%m-%d}.")]
     return [*expired, *_clock(device), *expiring]
+
+
+@dataclass(frozen=True)
+class _End:
+    """Of the certificate that a device serves: when its warning begins, and until when it is valid."""
+
+    begins: datetime
+    not_after: datetime
+
+
+def _end(device: Device, settings: Settings) -> _End | None:
+    if device.served_der is None or device.served_source not in (CertificateSource.OURS, CertificateSource.OTHER):
+        return None
+    served = chain.describe(device.served_der)
+    backdated = profile.BACKDATING if device.served_source is CertificateSource.OURS else timedelta()
+    begins = warning_begins(
+        served.not_before,
+        served.not_after,
+        warning_days=settings.certificate_warning_days,
+        backdated=min(backdated, served.not_after - served.not_before),
+    )
+    return _End(begins, served.not_after)
 
 
 def _clock(device: Device) -> list[Status]:

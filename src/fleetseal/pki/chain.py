@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -50,6 +51,7 @@ class Description:
     organization: str | None
 
 
+@lru_cache(maxsize=256)  # several things are asked of one certificate, one after the other
 def describe(der: bytes) -> Description:
     """Raises InvalidInput when this is no certificate that can be read."""
     with _reading("The certificate is damaged: its fields cannot be read."):

@@ -1,6 +1,6 @@
 """Our own records of what CA keys signed, or were about to: rows of table `issuance` (ISS-RECORDED)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -225,10 +225,11 @@ async def number_signed(tx: Transaction) -> int:
     return int(await tx.scalar(query) or 0)
 
 
-async def key_origins(tx: Transaction) -> dict[str, str]:
-    """Where the key of each certificate signed for a device was made, by the certificate's SHA-256 (hex)."""
-    columns = (issuance.c.sha256, issuance.c.origin)
-    rows = await tx.execute(select(*columns).where(issuance.c.sha256.is_not(None), issuance.c.purpose == "https"))
+async def key_origins(tx: Transaction, among: Collection[str] | None = None) -> dict[str, str]:
+    """Where the key of each certificate signed for a device was made, by the certificate's SHA-256 (hex); only of these
+    certificates, if they are given."""
+    wanted = issuance.c.sha256.is_not(None) if among is None else issuance.c.sha256.in_(among)
+    rows = await tx.execute(select(issuance.c.sha256, issuance.c.origin).where(wanted, issuance.c.purpose == "https"))
     return {row.sha256: row.origin for row in rows}
 
 

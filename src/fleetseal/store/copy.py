@@ -17,6 +17,7 @@ from fleetseal.core.model import JobStatus
 from fleetseal.store import bundles
 from fleetseal.store.change_log import change, change_floor
 from fleetseal.store.database import Database, Transaction
+from fleetseal.store.device_listing import device_listing, device_row, device_text, listing_state
 from fleetseal.store.schema import job, job_step
 from fleetseal.store.tasks import JobRecord
 
@@ -24,7 +25,9 @@ Batch = tuple[str, Sequence[str], list[list[Any]]]
 """A table, its columns, and rows of JSON values: bytes are `{"base64": "…"}`."""
 
 _AT_ONCE: Final = 500  # rows
-_DERIVED: Final = frozenset({change.name, change_floor.name})  # made of the others, by triggers
+_DERIVED: Final = frozenset(  # made of the others
+    table.name for table in (change, change_floor, device_listing, device_text, device_row, listing_state)
+)
 _SEQUENCES: Final = "sqlite_sequence"  # ids once used, so that none is used again: sealed cells are bound to them
 
 

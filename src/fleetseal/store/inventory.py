@@ -183,9 +183,10 @@ async def set_login(tx: Transaction, sealer: Sealer, device_id: DeviceId, login:
     return await change(tx, device_id, username=login.username, password_sealed=sealed, password_version=version)
 
 
-async def active_tasks(tx: Transaction) -> dict[DeviceId, TaskId]:
-    """The task that is at work on each device that has one."""
-    rows = await tx.execute(select(job.c.device_id, job.c.task_id).where(job.c.active))
+async def active_tasks(tx: Transaction, among: Collection[DeviceId] | None = None) -> dict[DeviceId, TaskId]:
+    """The task that is at work on each device that has one; only of these devices, if they are given."""
+    query = select(job.c.device_id, job.c.task_id).where(job.c.active)
+    rows = await tx.execute(query if among is None else query.where(job.c.device_id.in_(among)))
     return {DeviceId(row.device_id): TaskId(row.task_id) for row in rows}
 
 

@@ -1,11 +1,12 @@
 """Devices."""
 
+import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from fleetseal.core.model import Login
-from fleetseal.operations import clocks, importing, inventory, setting_up, trusting
+from fleetseal.operations import clocks, importing, inventory, pages, setting_up, trusting
 from fleetseal.operations.inventory import Changes
 from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
@@ -28,12 +29,30 @@ router = APIRouter(prefix="/devices", tags=["devices"], route_class=Guarded)
 Rows = list[dict[str, Any]]
 
 
-@router.get("", summary="The devices of the inventory")
+Filters = Annotated[list[str] | None, Query(alias="filter", description="Words that a device must have")]
+
+
+@router.get("", summary="The devices of the inventory; with `limit`, a page of them", response_model=None)
 @needs(VIEWER)
 async def list_devices(
-    backend: Asked, filters: Annotated[list[str] | None, Query(alias="filter")] = None, sort: str | None = None
-) -> Rows:
-    return await inventory.list_(backend.services, filters=filters or (), sort=sort)
+    backend: Asked,
+    filters: Filters = None,
+    sort: str | None = None,
+    limit: int | None = None,
+    after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+) -> Rows | Response:
+    if limit is None:
+        return await inventory.list_(backend.services, filters=filters or (), sort=sort)
+    page = await pages.page(backend.services, filters=filters or (), sort=sort, limit=limit, after=after)
+    tail = json.dumps({"next": page.next, "total": page.total}, separators=(",", ":")).encode()
+    content = b'{"items":[' + b",".join(page.items) + b"]," + tail[1:]
+    return Response(content, media_type="application/json", headers={"X-Fleetseal-Position": str(page.position)})
+
+
+@router.get("/facets", summary="How many devices have each status, model and so on")
+@needs(VIEWER)
+async def count_devices(backend: Asked, filters: Filters = None) -> dict[str, Any]:
+    return await pages.facets(backend.services, filters=filters or ())
 
 
 @router.get("/unverified", summary="How many devices are believed from first contact only")

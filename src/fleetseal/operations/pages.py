@@ -1,0 +1,128 @@
+"""Devices page by page: filtered, in an order, and counted by their values; by the listing alone."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fleetseal.core.errors import InvalidInput
+from fleetseal.core.model import DeviceId
+from fleetseal.operations import listed
+from fleetseal.operations.listing import Word, parse_filters
+from fleetseal.operations.services import Services
+from fleetseal.store import device_pages, positions
+from fleetseal.store.database import Transaction
+from fleetseal.store.device_listing import KEYS, TEXTS, VALUES
+from fleetseal.store.device_pages import Among, Condition, Contains, Order, Place
+
+MOST: Final = 5000
+"""Rows in one page."""
+FACETS: Final = ("status", "https", "model", "firmware", "trust", "tags")
+SORTS: Final = ("id", *KEYS)
+
+
+@dataclass(frozen=True)
+class Page:
+    items: list[bytes]  # rows, as JSON
+    next: str | None  # where the next page begins; None: this is the last
+    total: int  # devices that fit, when the first page was made
+    position: int  # of the change log: `/events` tells what changed since
+
+
+async def page(
+    services: Services, *, filters: Sequence[str] = (), sort: str | None = None, limit: int, after: str | None = None
+) -> Page:
+    """At most `limit` rows of those that fit every word of the filters, from `after` on.
+
+    `sort` is one of `SORTS`, with `-` before it the other way round; without it, the order in which devices were added.
+    Raises InvalidInput for what is none of these, and for a place in another list.
+    """
+    if not 1 <= limit <= MOST:
+        raise InvalidInput(f"The limit is a whole number from 1 to {MOST}.")
+    order, wanted = _order(sort), parse_filters(filters)
+    name = _name_of_list(order, filters)
+    place, total = (None, None) if after is None else _read(after, name)
+    async with listed.fresh(services) as tx:
+        conditions = [await _condition(tx, word) for word in wanted]
+        if total is None:
+            total = await device_pages.count(tx, conditions)
+        places = await device_pages.page(tx, conditions, order, after=place, limit=limit + 1)
+        shown = await device_pages.shown(tx, [one.id for one in places[:limit]])
+        position = await positions.current(tx)
+    following = _written(places[limit - 1], total, name) if len(places) > limit else None
+    return Page([shown[one.id] for one in places[:limit]], following, total, position)
+
+
+async def facets(services: Services, *, filters: Sequence[str] = ()) -> dict[str, Any]:
+    """`{"total", "facets": {column: [{"value", "count"}]}}` of the devices that fit: of each column of `FACETS` the
+    values that there are, in their order. A device counts for each of its tags."""
+    wanted = parse_filters(filters)
+    async with listed.fresh(services) as tx:
+        conditions = [await _condition(tx, word) for word in wanted]
+        found = {column: await device_pages.counts(tx, column, conditions) for column in FACETS}
+    total = sum(count for _, count in found["status"])
+    return {"total": total, "facets": {column: _counted(column, counts) for column, counts in found.items()}}
+
+
+def _counted(column: str, counts: list[tuple[bytes, int]]) -> list[dict[str, Any]]:
+    by_value: dict[str, int] = {}
+    for key, count in counts:
+        for value in listed.values(column, key):
+            by_value[value] = by_value.get(value, 0) + count
+    return [{"value": value, "count": count} for value, count in by_value.items()]
+
+
+async def _condition(tx: Transaction, word: Word) -> Condition:
+    columns = (*VALUES, *TEXTS, "id") if word.column is None else (word.column,)
+    tests: list[Among | Contains] = []
+    for column in columns:
+        if column in VALUES:
+            keys = tuple(
+                key for key in await device_pages.values(tx, column) if word.test(" ".join(listed.values(column, key)))
+            )
+            if keys or word.column is not None:
+                tests.append(Among(column, keys))
+        else:
+            tests.append(Contains(column, word.wanted))
+    if word.mac is not None:
+        tests.append(Contains("mac", word.mac))
+    return tuple(tests)
+
+
+def _order(sort: str | None) -> Order:
+    if sort is None:
+        return Order("id")
+    column = sort.removeprefix("-")
+    if column not in SORTS:
+        raise InvalidInput(f"There is no column {column!r} to sort by. The columns are: {', '.join(SORTS)}.")
+    return Order(column, descending=sort.startswith("-"))
+
+
+# ---------------------------------------------------------------- places in a list
+
+_NAME: Final = 6  # bytes
+_NUMBER: Final = 8
+
+
+def _name_of_list(order: Order, filters: Sequence[str]) -> bytes:
+    """A place in one list is none in another."""
+    return hashlib.sha256(repr((order, tuple(filters))).encode()).digest()[:_NAME]
+
+
+def _written(place: Place, total: int, name: bytes) -> str:
+    raw = name + place.id.to_bytes(_NUMBER, "big") + total.to_bytes(_NUMBER, "big") + place.key
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _read(after: str, name: bytes) -> tuple[Place, int]:
+    try:
+        raw = base64.b64decode(after + "=" * (-len(after) % 4), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        raw = b""
+    numbers = raw[_NAME : _NAME + 2 * _NUMBER]
+    if raw[:_NAME] != name or len(numbers) < 2 * _NUMBER or max(numbers[0], numbers[_NUMBER]) > 0x7F:
+        raise InvalidInput("The place to continue from is none in this list: begin again, without it.")
+    device, total = int.from_bytes(numbers[:_NUMBER], "big"), int.from_bytes(numbers[_NUMBER:], "big")
+    return Place(raw[_NAME + 2 * _NUMBER :], DeviceId(device)), total

@@ -1,0 +1,169 @@
+"""Devices as lists show them, made in advance: what to show, and what to sort and to search by.
+
+Only `operations/listed.py` writes these tables. What they lack, or what is older than the change log says, is made anew
+before anything is read from them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    DDL,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    event,
+    exists,
+    insert,
+    or_,
+    select,
+    text,
+)
+
+from fleetseal.core.model import DeviceId
+from fleetseal.store.change_log import change
+from fleetseal.store.database import Transaction
+from fleetseal.store.schema import Moment, device, metadata
+
+VALUES: Final = (
+    *("status", "https", "model", "firmware", "trust", "tags", "product_type", "server", "http_port", "https_port"),
+)
+"""Columns of few values: the key of each value holds it (`operations/sort_keys.py`)."""
+
+TEXTS: Final = ("mac", "address", "hostname", "certificate", "last_seen")
+"""Columns that differ from device to device: searched as texts."""
+
+KEYS: Final = (*VALUES, *TEXTS, "expires")
+"""Columns to sort by, besides the id."""
+
+# Three tables, because a search reads all of one of them, and the narrower it is the faster.
+
+device_listing = Table(
+    "device_listing",
+    metadata,
+    Column("device_id", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    *(Column(name, LargeBinary, nullable=False, index=True) for name in KEYS),
+    Column("served", String(64), index=True),  # SHA-256 of the certificate that the device serves
+    Column("valid_from", Moment, index=True),  # null: it always was as it is, as far as time matters
+    Column("valid_until", Moment, index=True),  # null: it stays as it is
+)
+
+device_text = Table(
+    "device_text",
+    metadata,
+    Column("device_id", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    *(Column(name, Text, nullable=False) for name in TEXTS),  # casefolded
+)
+
+device_row = Table(
+    "device_row",
+    metadata,
+    Column("device_id", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    Column("shown", LargeBinary, nullable=False),  # JSON, UTF-8
+)
+
+listing_state = Table(
+    "listing_state",
+    metadata,
+    Column("id", Integer, primary_key=True),  # always 1; no row: nothing was made yet
+    Column("basis", String(64), nullable=False),  # what all rows are made from, besides their devices
+    Column("position", Integer, nullable=False),  # of the change log: what changed later is made anew
+)
+
+_TELLS: Final = (
+    "WHEN new.sha256 IS NOT NULL BEGIN DELETE FROM change WHERE kind = 'device' AND object IN "
+    "(SELECT device_id FROM device_listing WHERE served = new.sha256); "
+    "INSERT INTO change (kind, object, gone) "
+    "SELECT 'device', device_id, 0 FROM device_listing WHERE served = new.sha256; END"
+)
+TRIGGERS: Final = {
+    "change_issuance_insert": f"AFTER INSERT ON issuance {_TELLS}",
+    "change_issuance_update": f"AFTER UPDATE OF sha256, origin, purpose ON issuance {_TELLS}",
+}
+"""What is on record about a certificate is shown with the device that serves it."""
+
+for _name, _text in TRIGGERS.items():
+    _made = DDL(f"CREATE TRIGGER {_name} {_text}")  # type: ignore[no-untyped-call]  # the library's
+    event.listen(metadata, "after_create", _made.execute_if(dialect="sqlite"))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A device as listed."""
+
+    id: DeviceId
+    shown: bytes  # JSON
+    keys: Mapping[str, bytes]  # of `KEYS`
+    texts: Mapping[str, str]  # of `TEXTS`, casefolded
+    served: str | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+
+
+# ---------------------------------------------------------------- keeping it true
+
+
+async def state(tx: Transaction) -> tuple[str, int] | None:
+    """The basis that rows are made from, and the position up to which they are; None: none was made."""
+    row = (await tx.execute(select(listing_state.c.basis, listing_state.c.position))).one_or_none()
+    return None if row is None else (row.basis, row.position)
+
+
+async def set_state(tx: Transaction, basis: str, position: int) -> None:
+    await tx.execute(delete(listing_state))
+    await tx.execute(insert(listing_state).values(id=1, basis=basis, position=position))
+
+
+async def changed(tx: Transaction, after: int, *, limit: int) -> list[tuple[int, DeviceId]]:
+    """The devices that changed after this position, with their positions, in that order."""
+    later = (change.c.position > after) & (change.c.kind == "device") & ~change.c.gone
+    query = select(change.c.position, change.c.object).where(later).order_by(change.c.position).limit(limit)
+    return [(row.position, DeviceId(row.object)) for row in await tx.execute(query)]
+
+
+async def any_overtaken(tx: Transaction, now: datetime) -> bool:
+    """Time alone has changed a row."""
+    return bool(await tx.scalar(select(exists().where(_overtaken(now)))))
+
+
+async def touch_overtaken(tx: Transaction, now: datetime) -> None:
+    """The devices whose rows time alone has changed count as changed."""
+    await _touch(tx, select(device_listing.c.device_id).where(_overtaken(now)))
+
+
+async def touch_all(tx: Transaction) -> None:
+    """Every device counts as changed."""
+    await _touch(tx, select(device.c.id))
+
+
+async def write(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """These devices are listed so."""
+    ids = [entry.id for entry in entries]
+    for table in (device_listing, device_text, device_row):
+        await tx.execute(delete(table).where(table.c.device_id.in_(ids)))
+    if entries:
+        await tx.execute(insert(device_listing), [_keys(entry) for entry in entries])
+        await tx.execute(insert(device_text), [{"device_id": entry.id, **entry.texts} for entry in entries])
+        await tx.execute(insert(device_row), [{"device_id": entry.id, "shown": entry.shown} for entry in entries])
+
+
+def _overtaken(now: datetime) -> Any:
+    return or_(device_listing.c.valid_until <= now, device_listing.c.valid_from > now)
+
+
+async def _touch(tx: Transaction, ids: Any) -> None:
+    await tx.execute(delete(change).where(change.c.kind == "device", change.c.object.in_(ids)))
+    rows = ids.add_columns(text("'device'"), text("0"))
+    await tx.execute(insert(change).from_select(["object", "kind", "gone"], rows))
+
+
+def _keys(entry: Entry) -> dict[str, Any]:
+    span = {"valid_from": entry.valid_from, "valid_until": entry.valid_until}
+    return {"device_id": entry.id, "served": entry.served, **entry.keys, **span}
