@@ -13,7 +13,7 @@ app = noun("alarm", "Conditions that hold now and need attention: list and ackno
 @app.command(name="list")
 async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List the conditions that hold now, the oldest first."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         alarms = await client.get("alarms")
         await tell_suspended(client)
     if common.json:
@@ -40,7 +40,7 @@ async def acknowledge(alarm: int, /, *, common: Common = NO_OPTIONS) -> int:
     alarm
         Its number in `alarm list`.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         alarms = await client.post("alarms", alarm, "acknowledge")
     if common.json:
         output.as_json(next(one for one in alarms if one["id"] == alarm))
@@ -55,7 +55,7 @@ async def channels(*, common: Common = NO_OPTIONS) -> int:
 
     Where they go is set by the settings alarm.email, alarm.webhook and alarm.syslog.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         rows = await client.get("alarms", "channels")
     return _show_channels(rows, common)
 
@@ -78,7 +78,7 @@ async def secret(
     given = None if remove else ask.secret(secret_file, "Secret", option="--secret-file", twice=True)
     if given is None and not remove:
         raise InvalidInput("A secret is needed: give --secret-file, or --remove to forget it.")
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         rows = await client.put("alarms", "channels", channel, "secret", body={"secret": given})
     return _show_channels(rows, common)
 
@@ -92,7 +92,7 @@ async def try_out(channel: str, /, *, common: Common = NO_OPTIONS) -> int:
     channel
         email, webhook or syslog.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         sent = await client.post("alarms", "channels", channel, "test")
     if common.json:
         output.as_json(sent)

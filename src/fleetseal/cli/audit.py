@@ -54,7 +54,7 @@ async def list_(
     limit
         How many at most, up to 1000. All of them: audit export.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         records = await client.get("audit", query=_query(filters, since, until, limit=limit))
         await tell_suspended(client)
     if common.json:
@@ -84,7 +84,7 @@ async def verify(*, anchors: Path | None = None, common: Common = NO_OPTIONS) ->
         off at the end. Without it: the file of audit.anchor-file, if that is set.
     """
     text = None if anchors is None else ask.contents(anchors).decode("utf-8", "replace")
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         verdict = await client.post("audit", "verification", body={"anchors": text})
         await tell_suspended(client)
     if common.json:
@@ -122,7 +122,7 @@ async def export(
     if common.json and target is None:
         raise InvalidInput("With --json, say where the records go: --output FILE.")
     count = 0
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         pages = _pages(client, _query(filters, since, until))
         page = await anext(pages)  # what is refused leaves no file
         with nullcontext(sys.stdout) if target is None else ask.created(target) as file:

@@ -33,7 +33,7 @@ async def backup(
     if not passphrase:
         raise InvalidInput("A backup is sealed by a passphrase: give one (--passphrase-file).")
     body = {"file": str(target.expanduser().absolute()), "passphrase": passphrase}
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         made = await client.post("backups", body=body)
     if common.json:
         output.as_json(made)
@@ -67,7 +67,7 @@ async def restore(
     passphrase = ask.secret(passphrase_file, "Passphrase of the backup", option="--passphrase-file")
     if not passphrase:
         raise InvalidInput("A backup is sealed by a passphrase: give it (--passphrase-file).")
-    told = await app.restore(common.directory, file.expanduser(), Secret(passphrase))
+    told = await app.restore(common.here, file.expanduser(), Secret(passphrase))
     if common.json:
         output.as_json(told)
         return DONE

@@ -68,7 +68,7 @@ async def create(
         "passphrase": passphrase,
         "remember_passphrase": remember_passphrase,
     }
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         made = await client.post("authorities", body=body)
     show_made(made, common)
     return DONE
@@ -97,7 +97,7 @@ async def request(
         Kind of the CA's key.
     """
     body = {"name": name, "organization": organization, "key_type": key_type}
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         made = await client.post("authorities", "request", body=body)
     ask.write(output_file, made["csr"].encode())
     if common.json:
@@ -140,7 +140,7 @@ async def import_(
     if trust_only:
         if len(files) != 1:
             raise InvalidInput("With --trust-only, give one file.")
-        async with connected(common.directory) as client:
+        async with connected(common) as client:
             anchors = await client.post("authorities", "anchors", body={"file": encoded[0]})
         if common.json:
             output.as_json(anchors)
@@ -156,7 +156,7 @@ async def import_(
         "passphrase": passphrase or None,
         "remember_passphrase": remember_passphrase,
     }
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         made = await client.post("authorities", "import", body=body)
     show_made(made, common)
     return DONE
@@ -165,7 +165,7 @@ async def import_(
 @app.command
 async def show(*, common: Common = NO_OPTIONS) -> int:
     """Show the certificate authority in use."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         authority = await client.get("authorities", "current")
         await tell_suspended(client)
     if common.json:
@@ -181,7 +181,7 @@ async def show(*, common: Common = NO_OPTIONS) -> int:
 @app.command(name="list")
 async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List every certificate authority here: in use, replaced, requested, or only trusted."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         authorities = await client.get("authorities")
         await tell_suspended(client)
     if common.json:
@@ -222,7 +222,7 @@ async def export(
     """
     directory = target is not None and target.expanduser().is_dir()
     query = {"format": format, "root_only": str(root_only).lower(), "directory": str(directory).lower()}
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         exported = await client.get("authorities", "current", "export", query=query)
         await tell_suspended(client)
     written: list[str] = []
@@ -252,7 +252,7 @@ async def unlock(*, passphrase_file: SecretFile = None, common: Common = NO_OPTI
     passphrase_file
         File with the passphrase; - is standard input. Without it you are asked.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         await _require_server(client)
         passphrase = ask.secret(passphrase_file, "Passphrase", option="--passphrase-file")
         if passphrase is None:
@@ -268,7 +268,7 @@ async def unlock(*, passphrase_file: SecretFile = None, common: Common = NO_OPTI
 @app.command
 async def lock(*, common: Common = NO_OPTIONS) -> int:
     """Close the signing key in the running server. A remembered passphrase opens it again when it is needed."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         await _require_server(client)
         authority = await client.post("authorities", "current", "lock")
     if common.json:

@@ -43,7 +43,7 @@ async def backup(
     own = None
     if ca_passphrase_file is not None:
         own = ask.secret(ca_passphrase_file, "Passphrase of the CA", option="--ca-passphrase-file")
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         made = await _backed_up(client, passphrase, own)
     written = []
     for number, file in enumerate(made["files"]):
@@ -79,7 +79,7 @@ async def restore(
     if not passphrase:
         raise InvalidInput("The files are sealed by a passphrase: give it (--passphrase-file).")
     contents = [base64.b64encode(ask.contents(file)).decode() for file in files]
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         made = await client.post("authorities", "restore", body={"files": contents, "passphrase": passphrase})
     show_made(made, common)
     return DONE

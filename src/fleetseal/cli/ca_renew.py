@@ -58,7 +58,7 @@ async def renew(
     """
     if sum((root or bool(successor), proceed, retire)) > 1:
         raise InvalidInput("Give one of --root (or --from), --continue and --retire: they follow one another.")
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         passphrase = None
         if proceed:
             passphrase = await _continue(client, passphrase_file, yes=yes)

@@ -38,7 +38,7 @@ async def list_(*devices: Devices, public_roots: Flag = False, common: Common = 
         Also the well-known public roots that the factory ships and nothing uses.
     """
     query = {"device": list(devices), "public_roots": str(public_roots).lower()}
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         shown = await client.get("certificates", query=query)
         await tell_suspended(client)
     if common.json:
@@ -127,7 +127,7 @@ async def issued(*, device: str | None = None, common: Common = NO_OPTIONS) -> i
     device
         Only those of this device: MAC or serial, address, host name, or id; also of one that is forgotten.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         shown = await client.get("certificates", "issued", query={} if device is None else {"device": device})
         await tell_suspended(client)
     if common.json:
@@ -190,7 +190,7 @@ async def revoke(
         Do not ask.
     """
     ask.agreed(f"The certificate {serial} will be revoked for ever. Go on?", yes=yes)
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         passphrase = await follow.passphrase(client, passphrase_file)
         body = {"serial": serial, "reason": reason, "passphrase": passphrase}
         revoked = await client.post("certificates", "revocation", body=body)

@@ -11,6 +11,7 @@ import httpx
 
 from fleetseal.app import Application, Reach, connect_or_open
 from fleetseal.cli import output
+from fleetseal.cli.common import Common
 from fleetseal.core.errors import FleetsealError, InUse
 
 
@@ -67,10 +68,19 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(data: Path) -> AsyncIterator[Client]:
-    """A client of the API over `data`; this process does the work when nobody else is there."""
+async def connected(where: Common | Path) -> AsyncIterator[Client]:
+    """A client of the API over a data directory, or, with `--url`, elsewhere. Over a data directory this process does
+    the work when nobody else is there."""
+    if isinstance(where, Common) and where.url is not None:
+        from fleetseal.cli.remote import Remote
+
+        remote = Remote(where.url, where.ca_file, where.directory)
+        async with remote.client() as http:
+            await remote.check(http)
+            yield Client(http, None)
+        return
     async with (
-        connect_or_open(data) as reach,
+        connect_or_open(where.directory if isinstance(where, Common) else where) as reach,
         httpx.AsyncClient(
             transport=_transport(reach),
             base_url=_base_url(reach),

@@ -34,12 +34,24 @@ class Common:
 
     data: Path | None = None
     """Data directory. Default: FLEETSEAL_DATA, else this user's data folder."""
+    url: str | None = None
+    """A server elsewhere, by its address; FLEETSEAL_TOKEN_FILE names a file with an API token of it."""
+    ca_file: Path | None = None
+    """PEM file with the root by which that server is verified. Default: that in the data directory, if there is one,
+    else those that this computer trusts."""
     json: Annotated[bool, Parameter(negative="")] = False
     """Print exactly one JSON document, and nothing else, on standard output."""
 
     @property
     def directory(self) -> Path:
         return config.data_directory(self.data, config.environment())
+
+    @property
+    def here(self) -> Path:
+        """The data directory, for what can be done on this computer only. Raises InvalidInput with --url."""
+        if self.url is not None:
+            raise InvalidInput("This command works on the data directory of this computer, not on --url. Run it there.")
+        return self.directory
 
 
 NO_OPTIONS = Common()

@@ -28,7 +28,7 @@ async def add(name: str, /, *, username: str, password_file: SecretFile = None, 
     password = ask.secret(password_file, "Password", option="--password-file")
     if password is None:
         raise InvalidInput("A password is needed: give --password-file.")
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         rows = await client.post("credentials", body={"name": name, "username": username, "password": password})
     return _show(rows, common)
 
@@ -36,7 +36,7 @@ async def add(name: str, /, *, username: str, password_file: SecretFile = None, 
 @app.command(name="list")
 async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List them in the order in which they are tried."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         rows = await client.get("credentials")
     return _show(rows, common)
 
@@ -50,7 +50,7 @@ async def remove(name: str, /, *, common: Common = NO_OPTIONS) -> int:
     name
         As in the list.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         rows = await client.post("credentials", "removal", body={"name": name})
     return _show(rows, common)
 

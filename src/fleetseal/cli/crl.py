@@ -29,7 +29,7 @@ async def crl(
     passphrase_file
         File with the passphrase of the CA; - is standard input. Without it you are asked if nothing can be signed.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         body = {"passphrase": await follow.passphrase(client, passphrase_file)}
         crls = await client.post("crls", body=body)
         files = [] if target is None else await client.get("crls", "files")

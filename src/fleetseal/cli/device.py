@@ -68,7 +68,7 @@ async def add(
         "password": _password(username, password_file),
         "site": site,
     }
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         results = await client.post("devices", body=body)
     if common.json:
         output.as_json(results)
@@ -98,7 +98,7 @@ async def list_(*, filters: Filters = (), sort: str = "address", common: Common 
         The column to sort by, as it is called in the JSON.
     """
     query = {"filter": list(filters), "sort": [sort]}
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         devices = await client.get("devices", query=query)
         debt = await client.get("devices/unverified")
         await tell_suspended(client)
@@ -123,7 +123,7 @@ async def show(device: str, /, *, common: Common = NO_OPTIONS) -> int:
     device
         MAC or serial, address, host name, or id.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         shown = await client.get("devices", device)
         await tell_suspended(client)
     if common.json:
@@ -225,7 +225,7 @@ async def set_(
         "tags": None if tag is None else [one for one in tag if one],
         "tls": tls,
     }
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         changed = await client.patch("devices", body=body)
     if common.json:
         output.as_json(changed)
@@ -255,7 +255,7 @@ async def trust(
         Accept without asking.
     """
     chosen = selection(devices, filters)
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         shown = await client.post("devices", "shown", body={"selection": chosen})
         accepted = _to_accept(shown, fingerprint=fingerprint, plain_http=plain_http)
         if not common.json:
@@ -287,7 +287,7 @@ async def clock(
     set_
         Set them to this computer's time.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         clocks = await client.post("devices", "clock", body={"selection": selection(devices, filters), "set": set_})
     if common.json:
         output.as_json(clocks)
@@ -312,7 +312,7 @@ async def remove(*devices: Devices, revoke: Flag = False, yes: Flag = False, com
     """
     if not devices:
         raise InvalidInput("No device is named.")
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         names = [await _name(client, device) for device in devices]
         also = " and revoke their certificates for ever" if revoke else ""
         ask.agreed(f"Forget {', '.join(names)}{also}?", yes=yes)

@@ -70,7 +70,7 @@ async def discover(
         "http_port": http_port,
         "https_port": https_port,
     }
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         answer = await _watched(client, body)
         results = answer["devices"]
         if add:

@@ -35,7 +35,7 @@ async def task(common: Common, begin: Start) -> int:
     begun: Task | None = None
     while True:
         try:
-            async with connected(common.directory) as client:
+            async with connected(common) as client:
                 begun = begun or await begin(client)
                 ended = await watch(client, int(begun["id"]))
                 if ended:

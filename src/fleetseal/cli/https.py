@@ -106,7 +106,7 @@ async def disable(
 
 
 async def _plan(common: Common, body: dict[str, Any]) -> int:
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         plans = await client.post("tasks", "plan", body=body)
     if common.json:
         output.as_json(plans)
@@ -120,7 +120,7 @@ async def _plan(common: Common, body: dict[str, Any]) -> int:
 
 async def _leave(common: Common, begin: follow.Start) -> int:
     """Begins the task in a server and does not wait."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         if not (await client.get("server"))["serving"]:
             raise InvalidInput("No server is running: without one, a command must wait for the end of its task.")
         begun = await begin(client)

@@ -32,6 +32,9 @@ _VERBS = {
 }
 
 
+_WITH_VALUE = ("--data", "--url", "--ca-file")
+
+
 def build() -> App:
     app = App(
         name="fleetseal",
@@ -62,8 +65,8 @@ def _noun_first(arguments: Sequence[str]) -> list[str]:
     """The same command line with the options of every command moved from before the noun to the end."""
     rest = list(arguments)
     moved: list[str] = []
-    while rest and (rest[0] in ("--data", "--json") or rest[0].startswith("--data=")):
-        taken = 2 if rest[0] == "--data" else 1
+    while rest and rest[0].partition("=")[0] in ("--json", *_WITH_VALUE):
+        taken = 2 if rest[0] in _WITH_VALUE else 1
         moved += rest[:taken]
         del rest[:taken]
     end = rest.index("--") if "--" in rest else len(rest)

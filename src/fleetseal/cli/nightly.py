@@ -29,7 +29,7 @@ async def nightly(
     asked = False
     while True:
         try:
-            async with connected(common.directory) as client:
+            async with connected(common) as client:
                 if not asked:
                     passphrase, asked = await follow.passphrase(client, passphrase_file), True
                 body = {"passphrase": passphrase, "clock_is_right": clock_is_right}

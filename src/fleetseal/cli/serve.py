@@ -48,7 +48,7 @@ async def serve(
     given = None if passphrase_file is None else ask.secret(passphrase_file, "", option="--passphrase-file")
     wish = WebWish(host, port, name, None if given is None else Secret(given))
     log.configure(sys.stderr, json_lines=common.json)
-    await app.serve(common.directory, _on_signal, wish)
+    await app.serve(common.here, _on_signal, wish)
     return DONE
 
 

@@ -11,7 +11,7 @@ app = noun("settings", "Settings: list, get, set and reset them.")
 @app.command(name="list")
 async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List every setting with its value and meaning."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         settings = await client.get("settings")
         await tell_suspended(client)
     if common.json:
@@ -33,7 +33,7 @@ async def get(key: str, /, *, common: Common = NO_OPTIONS) -> int:
     key
         Its name, such as certificate.validity-days.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         setting = await client.get("settings", key)
         await tell_suspended(client)
     if common.json:
@@ -54,7 +54,7 @@ async def set_(key: str, value: str, /, *, common: Common = NO_OPTIONS) -> int:
     value
         The new value. Values that are not allowed are refused, with those that are.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         setting = await client.put("settings", key, body={"value": value})
     if common.json:
         output.as_json(setting)
@@ -74,7 +74,7 @@ async def reset(key: str, /, *, common: Common = NO_OPTIONS) -> int:
     key
         Its name, such as certificate.validity-days.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         setting = await client.delete("settings", key)
     if common.json:
         output.as_json(setting)

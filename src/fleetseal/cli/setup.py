@@ -32,7 +32,7 @@ async def setup(
     if password is None:
         raise InvalidInput("A password is needed: give --password-file.")
     body = {"devices": list(devices), "username": username, "password": password, "plain_http": plain_http}
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         results = await client.post("devices", "setup", body=body)
     if common.json:
         output.as_json(results)

@@ -51,7 +51,7 @@ async def import_(
     if username is not None or password_file is not None:
         password = ask.secret(password_file, "Password", option="--password-file")
     body = {"form": form, "content": content, "username": username, "password": password, "site": site}
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         rows = await client.post("devices", "import", body=body)
     failed = [one for one in rows if one["result"] == "failed"]
     if common.json:
@@ -89,7 +89,7 @@ async def export(
     """
     if common.json and target is None:
         form = "json"
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         content = (await client.post("devices", "export", body={"form": form, "filters": list(filters)}))["content"]
     if target is None:
         sys.stdout.write(content.replace("\r\n", "\n"))

@@ -12,7 +12,7 @@ app = noun("task", "What was asked for, and what became of it: list, show, cance
 @app.command(name="list")
 async def list_(*, common: Common = NO_OPTIONS) -> int:
     """List tasks, the newest first."""
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         tasks = await client.get("tasks")
         await tell_suspended(client)
     if common.json:
@@ -47,7 +47,7 @@ async def show(task: int, /, *, common: Common = NO_OPTIONS) -> int:
     task
         Its number in `task list`.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         code = await follow.show(client, task, common)
         await tell_suspended(client)
     return code
@@ -62,7 +62,7 @@ async def cancel(task: int, /, *, common: Common = NO_OPTIONS) -> int:
     task
         Its number in `task list`.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         result = await client.post("tasks", task, "cancel")
         await tell_suspended(client)
     if common.json:
@@ -100,7 +100,7 @@ async def resume(*, passphrase_file: SecretFile = None, common: Common = NO_OPTI
     passphrase_file
         File with the passphrase of the CA key, if it is locked; - is standard input. Without it you are asked.
     """
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         body = {"passphrase": await follow.passphrase(client, passphrase_file)}
         unfinished = await client.post("tasks", "resume", body=body)
         if unfinished:

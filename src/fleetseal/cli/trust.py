@@ -85,7 +85,7 @@ async def show_steps(
     chosen = platform or _here()
     if chosen is None:
         raise InvalidInput("This computer's platform is not known: give --platform.")
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         certificates = await _certificates(client, root_only=root_only)
         bundle = await _p7b(client) if needs_p7b(chosen, remove=remove) else None
     files = {one.file_name: one.pem.encode() for one in certificates} | (bundle or {})
@@ -136,7 +136,7 @@ async def _change(
     common: Common,
 ) -> int:
     stores = chosen_stores(where, home=Path.home(), password=password, platform=_here())
-    async with connected(common.directory) as client:
+    async with connected(common) as client:
         certificates = await _certificates(client, root_only=root_only)
     outcomes: list[Outcome] = []
     failures: list[FleetsealError] = []
