@@ -18,10 +18,14 @@ _STATIC = Path(str(resources.files("fleetseal.web") / "static"))
 
 
 @asynccontextmanager
-async def grid_page(browser: Browser, *, width: int = 1280, height: int = 720) -> AsyncIterator[tuple[Page, Watch]]:
-    """The page under the product's own policy; `make()`, `devices(n)` and `drawn()` are its globals."""
-    context = await browser.new_context(viewport={"width": width, "height": height})
-    await context.route("**/*", _answer)
+async def grid_page(browser: Browser, *, more: Path | None = None) -> AsyncIterator[tuple[Page, Watch]]:
+    """The page under the product's own policy; `make()`, `devices(n)` and `drawn()` are its globals.
+
+    Files of the folder `more` are at `/more/`.
+    """
+    folders = {"static": _STATIC, "test": _OURS, "more": more or _OURS}
+    context = await browser.new_context(viewport={"width": 1280, "height": 720})
+    await context.route("**/*", lambda route: _answer(route, folders))
     page, watch = await watched(context, ORIGIN)
     try:
         await page.goto(f"{ORIGIN}/")
@@ -31,13 +35,10 @@ async def grid_page(browser: Browser, *, width: int = 1280, height: int = 720) -
         await context.close()
 
 
-async def _answer(route: Route) -> None:
-    path = urlsplit(route.request.url).path
-    folder, name = (_STATIC, path.removeprefix("/static/")) if path.startswith("/static/") else (_OURS, "index.html")
-    if path.startswith("/test/"):
-        name = path.removeprefix("/test/")
-    file = folder / name
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+async def _answer(route: Route, folders: dict[str, Path]) -> None:
+    place, _, name = urlsplit(route.request.url).path.lstrip("/").partition("/")
+    file = folders[place] / name if place in folders else _OURS / "index.html"
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     if file.is_file():
         await route.fulfill(body=file.read_bytes(), headers={**SECURITY_HEADERS, "content-type": kind})
     else:

@@ -14,6 +14,7 @@ import {compareKeys, keyMaker, ranks} from './grid-keys.js';
 /** @typedef {import('./grid-keys.js').Kind} Kind */
 /** @typedef {{id: string, [field: string]: any}} Row */
 /** @typedef {{key: string, kind: Kind, value: (row: Row) => unknown}} Sortable */
+/** @typedef {{keys: Key[] | null, value: (row: Row) => unknown, make: (value: unknown) => Key}} Cached */
 
 const PLACED = 1;
 const MATCHES = 2;
@@ -28,13 +29,13 @@ export class Order {
   #slots = new Map();
   #order = new Uint32Array(0);
   #flags = new Uint8Array(64);
-  /** @type {Set<number>} */
-  #changed = new Set();
+  /** Slots, with the row that was there before. @type {Map<number, Row | undefined>} */
+  #changed = new Map();
   /** @type {number[]} */
   #free = [];
   /** @type {((row: Row) => boolean) | null} */
   #filter = null;
-  /** @type {Map<string, {keys: Key[] | null, keyOf: (row: Row) => Key}>} keys of each column that was sorted by */
+  /** @type {Map<string, Cached>} keys of each column that was sorted by */
   #cache = new Map();
   /** @type {Key[] | null} */
   #keys = null;
@@ -98,8 +99,8 @@ export class Order {
       this.#slots.set(row.id, slot);
       if (slot >= this.#flags.length) this.#grow();
     }
+    if (!this.#changed.has(slot)) this.#changed.set(slot, this.rows[slot]);
     this.rows[slot] = row;
-    this.#changed.add(slot);
   }
 
   /** @param {string} id */
@@ -107,8 +108,8 @@ export class Order {
     const slot = this.#slots.get(id);
     if (slot === undefined) return;
     this.#slots.delete(id);
+    if (!this.#changed.has(slot)) this.#changed.set(slot, this.rows[slot]);
     this.rows[slot] = undefined;
-    this.#changed.add(slot);
   }
 
   /**
@@ -121,7 +122,7 @@ export class Order {
     const moved = [];
     let gone = false;
     let matching = false;
-    for (const slot of this.#changed) {
+    for (const [slot, old] of this.#changed) {
       const row = this.rows[slot];
       const before = this.#flags[slot];
       if (row === undefined) {
@@ -132,7 +133,7 @@ export class Order {
       }
       const matches = this.#filter === null || this.#filter(row) ? MATCHES : 0;
       matching ||= matches !== (before & MATCHES);
-      const other = this.#rekey(slot, row) || !(before & PLACED);
+      const other = this.#rekey(slot, old, row) || !(before & PLACED);
       if (other) moved.push(slot);
       gone ||= other && (before & PLACED) !== 0;
       this.#flags[slot] = PLACED | matches | (other && before & PLACED ? DROP : 0);
@@ -169,14 +170,6 @@ export class Order {
     this.#filter = filter;
     this.#match(narrows ? this.shown : this.#order);
     this.#show();
-  }
-
-  /**
-   * Forgets the sort keys of a column, because its values are made in another way now.
-   * @param {string} key
-   */
-  forget(key) {
-    this.#cache.delete(key);
   }
 
   #grow() {
@@ -216,26 +209,27 @@ export class Order {
   #keysOf(column) {
     let cached = this.#cache.get(column.key);
     if (!cached) {
-      const make = keyMaker(column.kind);
-      cached = {keys: null, keyOf: (row) => make(column.value(row))};
+      cached = {keys: null, value: column.value, make: keyMaker(column.kind)};
       this.#cache.set(column.key, cached);
     }
-    const {keyOf} = cached;
-    cached.keys ??= this.rows.map((row) => (row ? keyOf(row) : null));
+    const {make, value} = cached;
+    cached.keys ??= this.rows.map((row) => (row ? make(value(row)) : null));
     return cached.keys;
   }
 
   /**
    * New keys for a changed row.
    * @param {number} slot
+   * @param {Row | undefined} old
    * @param {Row} row
    * @returns {boolean} whether its place may be another
    */
-  #rekey(slot, row) {
+  #rekey(slot, old, row) {
     let other = false;
-    for (const {keys, keyOf} of this.#cache.values()) {
-      if (keys === null) continue;
-      const key = keyOf(row);
+    for (const {keys, value, make} of this.#cache.values()) {
+      const given = value(row);
+      if (keys === null || (old && value(old) === given)) continue;
+      const key = make(given);
       other ||= keys === this.#keys && key !== keys[slot];
       while (keys.length < slot) keys.push(null);
       keys[slot] = key;

@@ -54,15 +54,13 @@ import {Stage} from './grid-stage.js';
 import {explain, View} from './grid-view.js';
 
 /** @typedef {import('./grid-order.js').Row} Row */
-/** @typedef {import('./grid-columns.js').Column} Column */
 /** @typedef {import('./grid-columns.js').ColumnState} ColumnState */
 /** @typedef {import('./grid-header.js').Item} Item */
 /** @typedef {{key: string, descending: boolean}} Sort */
-/** @typedef {{x: number, y: number}} Point */
 /**
  * @typedef {object} Options
  * @property {string} label what the rows are, for a screen reader
- * @property {readonly Column[]} columns
+ * @property {readonly import('./grid-columns.js').Column[]} columns
  * @property {Sort} [sort]
  * @property {number} [rowHeight] in pixels
  * @property {(counts: {total: number}) => string | Node} [empty] stands where no row is shown
@@ -78,9 +76,9 @@ export class Grid {
   onSelection = () => {};
   /** @type {(row: Row) => void} */
   onActivate = () => {};
-  /** @type {(what: {ids: string[], row: Row, at: Point}) => void} */
+  /** @type {(what: {ids: string[], row: Row, at: {x: number, y: number}}) => void} */
   onContextMenu = () => {};
-  /** @type {(what: {items: Item[], at: Point}) => void} */
+  /** @type {(what: {items: Item[], at: {x: number, y: number}}) => void} */
   onHeaderMenu = () => {};
   /** @type {(state: ColumnState[]) => void} */
   onColumns = () => {};
