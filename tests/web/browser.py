@@ -6,7 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    Response,
+    async_playwright,
+)
 
 CHROMIUM = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
 MISSING = "Pages are tested in Chromium, which is not here (Debian: chromium)."
@@ -31,7 +40,8 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @dataclass
 class Watch:
-    """What a page did that no page may do: errors, what its policy forbids, and anything asked of another host.
+    """What a page did that no page may do: errors, what its policy forbids, a dialog of the
+    browser's own, and anything asked of another host.
 
     `expected` says of a message on the console whether the test is about it: a browser reports each answer that is an
     error there, and a lost connection.
@@ -53,6 +63,10 @@ class Watch:
         if parts.scheme not in ("data", "blob", "about") and f"{parts.scheme}://{parts.netloc}" != self.origin:
             self.wrong.append(f"foreign request: {request.url}")
 
+    async def dialog(self, dialog: Dialog) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
     def response(self, response: Response) -> None:
         if response.status >= 500:
             self.wrong.append(f"status {response.status}: {response.url}")
@@ -65,5 +79,6 @@ async def watched(context: BrowserContext, origin: str) -> tuple[Page, Watch]:
     page.on("pageerror", watch.error)
     page.on("request", watch.request)
     page.on("response", watch.response)
+    page.on("dialog", watch.dialog)
     page.set_default_timeout(10_000)
     return page, watch

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.web.accessible import assert_accessible
 from tests.web.browser import Watch
 from tests.web.gridpage import grid_page
 from tests.web.hostile import HOSTILE
@@ -495,3 +496,24 @@ async def test_text_of_any_kind_stays_text_in_its_cell(page: Page) -> None:
         "[...document.querySelectorAll('.grid-row')].map((row) => [row.offsetHeight, row.firstChild.offsetHeight])",
     )
     assert boxes == [[28, 28]] * len(HOSTILE)
+
+
+async def test_it_is_accessible_full_and_empty(page: Page) -> None:
+    grid = await fill(page, 2000)
+    await grid.focus()
+    await page.keyboard.press("Space")
+    await assert_accessible(page)
+    await state(page, "grid.filter(() => false)")
+    await assert_accessible(page)
+
+
+async def test_on_a_phone_every_column_is_reached(page: Page) -> None:
+    grid = await fill(page)
+    wide = page.viewport_size
+    assert wide is not None
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await grid.focus()
+    await page.keyboard.press("End")
+    await expect(grid.locator(".grid-active")).to_be_in_viewport(ratio=1)
+    await expect(grid.locator(".grid-row [aria-colindex='1']").first).not_to_be_in_viewport()
+    await page.set_viewport_size(wide)
