@@ -42,6 +42,16 @@ export const api = {
   patch: async (path, body) => (await send('PATCH', path, body ?? {})).body,
   /** @param {string} path */
   delete: async (path) => (await send('DELETE', path)).body,
+  /**
+   * A file that the server makes anew each time it is asked, with its name.
+   *
+   * @param {string} path @param {unknown} body
+   * @returns {Promise<{ blob: Blob, name: string }>}
+   */
+  blob: async (path, body) => {
+    const { body: blob, headers } = await send('POST', path, body, { take: (response) => response.blob(), once: false });
+    return { blob, name: /filename="([^"]*)"/.exec(headers.get('Content-Disposition') ?? '')?.[1] ?? 'download' };
+  },
 };
 
 /**
@@ -74,20 +84,22 @@ export async function all(path, progress) {
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
- * @param {boolean} [confirmed] the password has been asked for already
+ * @param {{ confirmed?: boolean, take?: (response: Response) => Promise<any>, once?: boolean }} [how] `confirmed`: the
+ *   password has been asked for already; `take`: what is made of a good answer; `once`: tries are one action
  * @returns {Promise<{ body: any, headers: Headers }>}
  */
-async function send(method, path, body, confirmed = false) {
-  const response = await persist(method, path, body);
+async function send(method, path, body, how = {}) {
+  const { confirmed = false, take = read, once = true } = how;
+  const response = await persist(method, path, body, once);
+  if (response.ok) return { body: await take(response), headers: response.headers };
   const answer = await read(response);
-  if (response.ok) return { body: answer, headers: response.headers };
   const problem = new Problem(
     response.status,
     typeof answer?.code === 'string' ? answer.code : 'unexpected-answer',
     typeof answer?.detail === 'string' ? answer.detail : `The server answered with status ${response.status}.`,
   );
   if (problem.code === 'confirm-password' && !confirmed && (await people.confirmPassword())) {
-    return send(method, path, body, true);
+    return send(method, path, body, { ...how, confirmed: true });
   }
   if (problem.code === 'not-signed-in') people.signIn();
   throw problem;
@@ -99,12 +111,13 @@ async function send(method, path, body, confirmed = false) {
  * @param {string} method
  * @param {string} path
  * @param {unknown} body
+ * @param {boolean} once
  */
-async function persist(method, path, body) {
+async function persist(method, path, body, once) {
   /** @type {Record<string, string>} */
   const headers = { 'X-Fleetseal': '1', Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
-  if (method !== 'GET') headers['Idempotency-Key'] = crypto.randomUUID?.() ?? randomKey();
+  if (once && method !== 'GET') headers['Idempotency-Key'] = crypto.randomUUID?.() ?? randomKey();
   /** @type {RequestInit} */
   const request = { method, headers, cache: 'no-store', credentials: 'same-origin', redirect: 'error' };
   if (body !== undefined) request.body = JSON.stringify(body);

@@ -21,6 +21,13 @@
 /** @type {Route[]} */
 export const ROUTES = [
   { path: '/devices', label: 'Devices', icon: 'device', load: () => import('../pages/devices.js') },
+  { path: '/configuration/certificates', label: 'Certificates', group: 'Configuration', load: () => import('../pages/configuration/certificates.js') },
+  { path: '/configuration/security', label: 'Security', group: 'Configuration', load: () => import('../pages/configuration/security.js') },
+  { path: '/configuration/discovery', label: 'Discovery', group: 'Configuration', load: () => import('../pages/configuration/discovery.js') },
+  { path: '/configuration/renewal', label: 'Renewal', group: 'Configuration', load: () => import('../pages/configuration/renewal.js') },
+  { path: '/configuration/alarms', label: 'Alarm delivery', group: 'Configuration', load: () => import('../pages/configuration/alarms.js') },
+  { path: '/configuration/audit', label: 'Audit log', group: 'Configuration', load: () => import('../pages/configuration/audit.js') },
+  { path: '/configuration/backup', label: 'Backup', group: 'Configuration', load: () => import('../pages/configuration/backup.js') },
 ];
 
 /** Where `/` leads while no page has it. */
