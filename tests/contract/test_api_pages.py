@@ -55,3 +55,29 @@ async def test_facets(api: httpx.AsyncClient) -> None:
 async def test_what_is_no_page_is_refused(api: httpx.AsyncClient, wrong: dict[str, str]) -> None:
     answer = await api.get("/devices", params=wrong)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-input")
+
+
+async def test_pages_of_tasks_and_alarms(api: httpx.AsyncClient) -> None:
+    await add(api, "192.0.2.10", "192.0.2.9")
+    for _ in range(3):
+        assert (await api.post("/tasks", json={"action": "Refresh", "selection": {"all": True}})).status_code == 202
+    whole = await api.get("/tasks")
+    assert int(whole.headers["X-Fleetseal-Position"]) > 0
+    first = (await api.get("/tasks", params={"limit": 2})).json()
+    second = (await api.get("/tasks", params={"limit": 2, "after": first["next"]})).json()
+    assert [one["id"] for one in first["items"] + second["items"]] == [one["id"] for one in whole.json()] == [3, 2, 1]
+    assert (second["next"], second["total"]) == (None, 3)
+    alarms = (await api.get("/alarms")).json()
+    assert (await api.get("/alarms", params={"limit": 9})).json() == {
+        "items": alarms,
+        "next": None,
+        "total": len(alarms),
+    }
+
+
+async def test_pages_of_issued_certificates(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/certificates/issued", params={"limit": 2})).json() == {
+        "items": [],
+        "next": None,
+        "total": 0,
+    }

@@ -174,6 +174,10 @@ async def test_the_record_tells_who_what_when_also_of_forgotten_devices(plant: P
     assert (shown[0]["device"], shown[0]["mac"], shown[0]["names"]) == (camera.id, camera.mac, [camera.address])
     assert shown[0]["issuer"] == "Plant"
     assert [one["serial"] for one in await issued.list_(plant.services)] == [first, second, foreign]
+    pages = [await issued.page(plant.services, limit=2)]
+    pages.append(await issued.page(plant.services, limit=2, after=pages[0]["next"]))
+    assert [row for page in pages for row in page["items"]] == await issued.list_(plant.services)
+    assert [(page["total"], page["next"] is None) for page in pages] == [(3, False), (3, True)]
     with pytest.raises(NotFound, match="No certificate was issued here to cam9"):
         await issued.list_(plant.services, "cam9")
     again = await plant.device(1)

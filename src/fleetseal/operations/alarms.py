@@ -7,6 +7,9 @@ from fleetseal.operations.services import Services
 from fleetseal.store import alarms as store
 from fleetseal.store import audit
 
+COLUMNS = ("id", "cause", "severity", "object", "message", "since", "acknowledged")
+"""Of `list_`."""
+
 
 async def list_(services: Services) -> list[dict[str, Any]]:
     """Open alarms, oldest first: `{"id","cause","severity","object","message","since","acknowledged"}`."""

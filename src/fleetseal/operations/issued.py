@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from fleetseal.core.errors import Conflict, FleetsealError, InvalidInput, NotFound
-from fleetseal.core.model import Device, mac_of, serial_of
+from fleetseal.core.model import Device, IssuanceId, mac_of, serial_of
 from fleetseal.core.secrets import Secret
 from fleetseal.core.text import clean, timestamp
-from fleetseal.operations import revocation, signing
+from fleetseal.operations import places, revocation, signing
 from fleetseal.operations.services import Services
 from fleetseal.pki.crl import Reason
 from fleetseal.store import audit, authorities, certificates, inventory
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.certificates import IssuanceRecord
 from fleetseal.store.database import Transaction
+from fleetseal.store.device_pages import Place
 
 Row = dict[str, Any]
 
@@ -39,6 +40,21 @@ async def list_(services: Services, reference: str | None = None) -> list[Row]:
     if reference is not None and not (known or found):
         raise NotFound(f"No certificate was issued here to {clean(reference)}.")
     return [{**_row(record), "issuer": names.get(record.authority_id)} for record in found]
+
+
+async def page(services: Services, *, limit: int, after: str | None = None) -> Row:
+    """`{"items","next","total"}`: at most `limit` rows of `list_`, from `after` on. Raises InvalidInput for a limit or
+    a place that is none."""
+    places.check(limit)
+    name = places.name_of_list("issued")
+    place, total = (Place(b"", 0), None) if after is None else places.read(after, name)
+    async with services.database.reading() as tx:
+        names = {one.id: one.name for one in await authorities.every(tx)}
+        found = await certificates.signed_after(tx, IssuanceId(place.id), limit=limit + 1)
+        total = await certificates.number_signed_for_devices(tx) if total is None else total
+    rows = [{**_row(record), "issuer": names.get(record.authority_id)} for record in found[:limit]]
+    following = places.write(Place(b"", found[limit - 1].id), total, name) if len(found) > limit else None
+    return {"items": rows, "next": following, "total": total}
 
 
 async def revoke(services: Services, *, actor: str, serial: str, reason: str, passphrase: Secret | None = None) -> Row:

@@ -1,24 +1,19 @@
 """Devices page by page: filtered, in an order, and counted by their values; by the listing alone."""
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import DeviceId
-from fleetseal.operations import listed
+from fleetseal.operations import listed, places
 from fleetseal.operations.listing import Word, parse_filters
 from fleetseal.operations.services import Services
 from fleetseal.store import device_pages, positions
 from fleetseal.store.database import Transaction
 from fleetseal.store.device_listing import KEYS, TEXTS, VALUES
-from fleetseal.store.device_pages import Among, Condition, Contains, Order, Place
+from fleetseal.store.device_pages import Among, Condition, Contains, Order
 
-MOST: Final = 5000
-"""Rows in one page."""
 FACETS: Final = ("status", "https", "model", "firmware", "trust", "tags")
 SORTS: Final = ("id", *KEYS)
 
@@ -39,20 +34,25 @@ async def page(
     `sort` is one of `SORTS`, with `-` before it the other way round; without it, the order in which devices were added.
     Raises InvalidInput for what is none of these, and for a place in another list.
     """
-    if not 1 <= limit <= MOST:
-        raise InvalidInput(f"The limit is a whole number from 1 to {MOST}.")
+    places.check(limit)
     order, wanted = _order(sort), parse_filters(filters)
-    name = _name_of_list(order, filters)
-    place, total = (None, None) if after is None else _read(after, name)
+    name = places.name_of_list("devices", sort, *filters)
+    place, total = (None, None) if after is None else places.read(after, name)
     async with listed.fresh(services) as tx:
         conditions = [await _condition(tx, word) for word in wanted]
         if total is None:
             total = await device_pages.count(tx, conditions)
-        places = await device_pages.page(tx, conditions, order, after=place, limit=limit + 1)
-        shown = await device_pages.shown(tx, [one.id for one in places[:limit]])
-        position = await positions.current(tx)
-    following = _written(places[limit - 1], total, name) if len(places) > limit else None
-    return Page([shown[one.id] for one in places[:limit]], following, total, position)
+        found = await device_pages.page(tx, conditions, order, after=place, limit=limit + 1)
+        shown = await device_pages.shown(tx, [DeviceId(one.id) for one in found[:limit]])
+        here = await positions.current(tx)
+    following = places.write(found[limit - 1], total, name) if len(found) > limit else None
+    return Page([shown[DeviceId(one.id)] for one in found[:limit]], following, total, here)
+
+
+async def position(services: Services) -> int:
+    """Of the change log, now."""
+    async with services.database.reading() as tx:
+        return await positions.current(tx)
 
 
 async def facets(services: Services, *, filters: Sequence[str] = ()) -> dict[str, Any]:
@@ -98,31 +98,3 @@ def _order(sort: str | None) -> Order:
     if column not in SORTS:
         raise InvalidInput(f"There is no column {column!r} to sort by. The columns are: {', '.join(SORTS)}.")
     return Order(column, descending=sort.startswith("-"))
-
-
-# ---------------------------------------------------------------- places in a list
-
-_NAME: Final = 6  # bytes
-_NUMBER: Final = 8
-
-
-def _name_of_list(order: Order, filters: Sequence[str]) -> bytes:
-    """A place in one list is none in another."""
-    return hashlib.sha256(repr((order, tuple(filters))).encode()).digest()[:_NAME]
-
-
-def _written(place: Place, total: int, name: bytes) -> str:
-    raw = name + place.id.to_bytes(_NUMBER, "big") + total.to_bytes(_NUMBER, "big") + place.key
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _read(after: str, name: bytes) -> tuple[Place, int]:
-    try:
-        raw = base64.b64decode(after + "=" * (-len(after) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
-        raw = b""
-    numbers = raw[_NAME : _NAME + 2 * _NUMBER]
-    if raw[:_NAME] != name or len(numbers) < 2 * _NUMBER or max(numbers[0], numbers[_NUMBER]) > 0x7F:
-        raise InvalidInput("The place to continue from is none in this list: begin again, without it.")
-    device, total = int.from_bytes(numbers[:_NUMBER], "big"), int.from_bytes(numbers[_NUMBER:], "big")
-    return Place(raw[_NAME + 2 * _NUMBER :], DeviceId(device)), total

@@ -5,6 +5,7 @@ A key is bytes, so that a database orders by it as well.
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 STATUSES: Final = (
@@ -24,6 +25,7 @@ STATUSES: Final = (
 
 EMPTY: Final = b"\xff"
 _ADDRESS, _STATUS, _TEXT = b"\x01", b"\x02", b"\x03"
+_EVEN: Final = frozenset({"mac", "last_seen", "expires"})  # of one width: they order as texts do
 _NUMBER, _WORDS, _END = b"\x01", b"\x02", b"\x00"
 
 
@@ -40,9 +42,12 @@ def sort_key(text: str, column: str) -> bytes:
             pass
         else:
             return _ADDRESS + bytes([address.version]) + address.packed
+    if column in _EVEN:
+        return _TEXT + _bytes(text.casefold())
     return _TEXT + b"".join(map(_part, re.split(r"([0-9]{1,18})", text.casefold())))
 
 
+@lru_cache(maxsize=4096)
 def value_key(text: str, column: str, *, value: str | None = None) -> bytes:
     """As `sort_key`, of a column of few values: each has a key of its own, which holds it (or `value` in its place)."""
     return sort_key(text, column) + _END + _bytes(text if value is None else value)

@@ -25,6 +25,8 @@ from fleetseal.store.tasks import JobRecord, StepRecord, Subject, TaskRecord
 if TYPE_CHECKING:  # reading commands do not load the engine
     from fleetseal.jobs.engine import Engine
 
+COLUMNS = ("id", "action", "state", "requested", "started", "finished", "total", "done", "failed")
+"""Of `list_`."""
 FAILURES = (JobStatus.FAILED, JobStatus.ROLLED_BACK)
 
 

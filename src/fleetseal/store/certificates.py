@@ -27,6 +27,9 @@ class RenewalCause(StrEnum):
     WARNING = "warning"  # it warns already, because the setting was raised after it was issued
 
 
+_SIGNED = (issuance.c.purpose != "ca", issuance.c.der.is_not(None))
+
+
 @dataclass(frozen=True)
 class IssuanceRecord:
     """`state`: intended, issued, installed, superseded, abandoned or revoked."""
@@ -150,7 +153,18 @@ async def installed(tx: Transaction, device_id: DeviceId, purpose: str = "https"
 
 async def signed(tx: Transaction) -> tuple[IssuanceRecord, ...]:
     """Every device certificate that was ever signed, also for devices that are forgotten; oldest first."""
-    return await _select(tx, issuance.c.purpose != "ca", issuance.c.der.is_not(None))
+    return await _select(tx, *_SIGNED)
+
+
+async def signed_after(tx: Transaction, after: IssuanceId, *, limit: int) -> tuple[IssuanceRecord, ...]:
+    """The next of `signed` after this one, at most `limit`."""
+    query = select(issuance).where(*_SIGNED, issuance.c.id > after).order_by(issuance.c.id).limit(limit)
+    return tuple(_record(row) for row in await tx.execute(query))
+
+
+async def number_signed_for_devices(tx: Transaction) -> int:
+    """How many `signed` are."""
+    return int(await tx.scalar(select(func.count()).select_from(issuance).where(*_SIGNED)) or 0)
 
 
 async def of_hardware(tx: Transaction, device_id: DeviceId, mac: Serial | None) -> tuple[IssuanceRecord, ...]:

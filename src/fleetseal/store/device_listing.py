@@ -144,14 +144,21 @@ async def touch_all(tx: Transaction) -> None:
 
 
 async def write(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """These devices are listed so."""
+    """These devices are listed so. Those that are already are not written."""
     ids = [entry.id for entry in entries]
+    query = select(device_listing, device_row.c.shown).where(
+        device_listing.c.device_id == device_row.c.device_id, device_listing.c.device_id.in_(ids)
+    )
+    there = {row.device_id: dict(row._mapping) for row in await tx.execute(query)}
+    others = [entry for entry in entries if there.get(entry.id) != {**_keys(entry), "shown": entry.shown}]
+    if not others:
+        return
+    ids = [entry.id for entry in others]
     for table in (device_listing, device_text, device_row):
         await tx.execute(delete(table).where(table.c.device_id.in_(ids)))
-    if entries:
-        await tx.execute(insert(device_listing), [_keys(entry) for entry in entries])
-        await tx.execute(insert(device_text), [{"device_id": entry.id, **entry.texts} for entry in entries])
-        await tx.execute(insert(device_row), [{"device_id": entry.id, "shown": entry.shown} for entry in entries])
+    await tx.execute(insert(device_listing), [_keys(entry) for entry in others])
+    await tx.execute(insert(device_text), [{"device_id": entry.id, **entry.texts} for entry in others])
+    await tx.execute(insert(device_row), [{"device_id": entry.id, "shown": entry.shown} for entry in others])
 
 
 def _overtaken(now: datetime) -> Any:

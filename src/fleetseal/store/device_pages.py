@@ -42,7 +42,7 @@ class Place:
     """A row of a list in an order: what comes after it is the next page."""
 
     key: bytes  # empty where the order is that of ids
-    id: DeviceId
+    id: int
 
 
 async def values(tx: Transaction, column: str) -> list[bytes]:
@@ -149,13 +149,13 @@ async def _part(tx: Transaction, part: _Part, limit: int) -> list[Place]:
     key = device if by_id else f"{plus}device_listing.{device_listing.c[order.column].name}"
     selected, span = where.text, {}
     if part.after is not None:
-        span = {"key": int(part.after.id) if by_id else part.after.key, "device": int(part.after.id)}
+        span = {"key": part.after.id if by_id else part.after.key, "device": part.after.id}
         selected = where.also(f"{key} = :key AND {device} {later} :device" if part.beside else f"{key} {later} :key")
     query = (
         f"SELECT {_NO_KEY if by_id else key} AS key, device_listing.device_id AS id "
         f"{where.source(first=part.path.search)} {selected} ORDER BY {key}{down}, {device}{down} LIMIT {limit}"
     )
-    return [Place(row.key, DeviceId(row.id)) for row in await tx.execute(text(query), where.parameters | span)]
+    return [Place(row.key, row.id) for row in await tx.execute(text(query), where.parameters | span)]
 
 
 _INLINE: Final = 500  # values named one by one

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
-from fleetseal.operations import alarm_delivery, alarms
+from fleetseal.operations import alarm_delivery, alarms, paging
+from fleetseal.web import lists
 from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
 from fleetseal.web.schemas import ChannelSecret, secret
@@ -12,10 +13,11 @@ from fleetseal.web.schemas import ChannelSecret, secret
 router = APIRouter(prefix="/alarms", tags=["alarms"], route_class=Guarded)
 
 
-@router.get("", summary="The conditions that hold now, oldest first")
+@router.get("", summary="The conditions that hold now, oldest first", dependencies=[Depends(lists.tell_position)])
 @needs(VIEWER)
-async def list_alarms(backend: Asked) -> list[dict[str, Any]]:
-    return await alarms.list_(backend.services)
+async def list_alarms(backend: Asked, wanted: lists.WantedPage) -> list[dict[str, Any]] | dict[str, Any]:
+    rows = await alarms.list_(backend.services)
+    return rows if wanted is None else paging.page(rows, wanted, noun="alarms", columns=alarms.COLUMNS)
 
 
 @router.post("/{alarm_id}/acknowledge", summary="Somebody has seen this alarm; it stays open while its cause exists")

@@ -8,6 +8,7 @@ from fleetseal.core.model import Selection
 from fleetseal.operations import certificates, issued, tasks
 from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
+from fleetseal.web.lists import After, Limit, Rows
 from fleetseal.web.schemas import CertificateDeletion, CertificateInstallation, Revocation, decoded, secret
 
 router = APIRouter(prefix="/certificates", tags=["certificates"], route_class=Guarded)
@@ -39,8 +40,12 @@ async def install_certificates(backend: Asked, body: CertificateInstallation) ->
 
 @router.get("/issued", summary="Every device certificate that was issued here, also to forgotten devices")
 @needs(VIEWER)
-async def list_issued(backend: Asked, device: str | None = None) -> list[dict[str, Any]]:
-    return await issued.list_(backend.services, device)
+async def list_issued(
+    backend: Asked, device: str | None = None, limit: Limit = None, after: After = None
+) -> Rows | dict[str, Any]:
+    if limit is None or device is not None:
+        return await issued.list_(backend.services, device)
+    return await issued.page(backend.services, limit=limit, after=after)
 
 
 @router.post("/revocation", summary="Revoke a certificate that was issued here, and tell it by a new CRL")

@@ -1,15 +1,16 @@
 """Devices."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from fleetseal.core.model import Login
 from fleetseal.operations import clocks, importing, inventory, pages, setting_up, trusting
 from fleetseal.operations.inventory import Changes
 from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
+from fleetseal.web.lists import POSITION, After, Filters, Limit, Rows, Sort
 from fleetseal.web.schemas import (
     Acceptance,
     ClockRequest,
@@ -26,27 +27,18 @@ from fleetseal.web.schemas import (
 
 router = APIRouter(prefix="/devices", tags=["devices"], route_class=Guarded)
 
-Rows = list[dict[str, Any]]
-
-
-Filters = Annotated[list[str] | None, Query(alias="filter", description="Words that a device must have")]
-
 
 @router.get("", summary="The devices of the inventory; with `limit`, a page of them", response_model=None)
 @needs(VIEWER)
 async def list_devices(
-    backend: Asked,
-    filters: Filters = None,
-    sort: str | None = None,
-    limit: int | None = None,
-    after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    backend: Asked, filters: Filters = None, sort: Sort = None, limit: Limit = None, after: After = None
 ) -> Rows | Response:
     if limit is None:
         return await inventory.list_(backend.services, filters=filters or (), sort=sort)
     page = await pages.page(backend.services, filters=filters or (), sort=sort, limit=limit, after=after)
     tail = json.dumps({"next": page.next, "total": page.total}, separators=(",", ":")).encode()
     content = b'{"items":[' + b",".join(page.items) + b"]," + tail[1:]
-    return Response(content, media_type="application/json", headers={"X-Fleetseal-Position": str(page.position)})
+    return Response(content, media_type="application/json", headers={POSITION: str(page.position)})
 
 
 @router.get("/facets", summary="How many devices have each status, model and so on")

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from fleetseal.core.model import TaskAction, TaskId
 from fleetseal.core.secrets import Secret
-from fleetseal.operations import preview, refreshing, settings, signing, tasks
+from fleetseal.operations import paging, preview, refreshing, settings, signing, tasks
+from fleetseal.web import lists
 from fleetseal.web.auth import OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked, Backend
 from fleetseal.web.schemas import Continuation, EnableWish, PlanRequest, TaskRequest, secret
@@ -16,10 +17,15 @@ router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=Guarded)
 Row = dict[str, Any]
 
 
-@router.get("", summary="Every task, the newest first, without its devices")
+@router.get(
+    "", summary="Every task, the newest first, without its devices", dependencies=[Depends(lists.tell_position)]
+)
 @needs(VIEWER)
-async def list_tasks(backend: Asked) -> list[Row]:
-    return await tasks.list_(backend.services, working=backend.working)
+async def list_tasks(backend: Asked, wanted: lists.WantedPage) -> list[Row] | Row:
+    rows = await tasks.list_(backend.services, working=backend.working)
+    if wanted is None:
+        return rows
+    return paging.page(rows, wanted, noun="tasks", columns=tasks.COLUMNS, newest_first=True)
 
 
 @router.post("", status_code=202, summary="Ask for something on devices; the task and its outcome so far")
