@@ -1,10 +1,11 @@
 """`make bench`: JSON lines."""
 
-from benchmarks import grid, issue, night, poll, scan, start_up
+from benchmarks import grid, issue, night, poll, scan, serve, start_up
 
 issue.main()
 start_up.main()
 scan.main()
 poll.main()
 night.main()
+serve.main()
 grid.main()
