@@ -9,7 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +131,27 @@ def server(application: Asgi, **options: Any) -> "uvicorn.Server":
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Leaves signals to the command that runs it."""
+        """Leaves signals to the command that runs it, and looks at itself once a second: ten times are for a limit of
+        requests that nobody sets, and cost an idle server a part of what it may take."""
+
+        def __init__(self, config: uvicorn.Config) -> None:
+            self._asked_to_leave = asyncio.Event()
+            super().__init__(config)
+
+        @property
+        def should_exit(self) -> bool:
+            return self._asked_to_leave.is_set()
+
+        @should_exit.setter
+        def should_exit(self, asked: bool) -> None:
+            if asked:
+                self._asked_to_leave.set()
+
+        async def main_loop(self) -> None:
+            while not await self.on_tick(0):  # the date in answers is made anew
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await self._asked_to_leave.wait()
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
