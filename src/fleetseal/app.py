@@ -19,7 +19,7 @@ from fleetseal.core import config
 from fleetseal.core.config import WebWish
 from fleetseal.core.errors import Conflict, FleetsealError, InUse, InvalidInput
 from fleetseal.core.ownership import owned
-from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng
+from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng, until_first
 
 if TYPE_CHECKING:
     from fleetseal.core.config import Settings
@@ -130,11 +130,13 @@ class Application:
         from fleetseal.operations.nights import Nights
         from fleetseal.web.api import build
         from fleetseal.web.auth import local
+        from fleetseal.web.feed import Feeds
         from fleetseal.web.listener import Listener
 
         self.services = services
         self.serving = serving
         self.nights = Nights(services, self.engine, self.spawn)
+        self.feeds = Feeds(services, working=lambda: self.working, spawn=self.spawn)
         self.api = build(self)  # each request must say who asks
         self.local = local(self.api, _user())  # for ways that only this user of the computer has
         self.listener = Listener(self.local, services.data, services.rng)
@@ -197,6 +199,7 @@ class Application:
     async def leave(self) -> None:
         """Requests in progress are answered, devices in work finish, nothing runs any more."""
         self.drain()
+        self.feeds.close()
         self._leaving.set()
         if self.entrance is not None:
             await self.entrance.close()
@@ -229,11 +232,7 @@ class Application:
             ready.set_exception(error)
 
     async def _until_leaving(self, work: Coroutine[Any, Any, None]) -> None:
-        async with asyncio.TaskGroup() as group:
-            task, leaving = group.create_task(work), group.create_task(self._leaving.wait())
-            await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
-            task.cancel()
-            leaving.cancel()
+        await until_first(work, self._leaving.wait())
 
 
 @asynccontextmanager

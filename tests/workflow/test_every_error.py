@@ -20,6 +20,7 @@ from fleetseal.jobs.run import Run
 from fleetseal.operations import alarm_delivery, authorities, inventory
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import tasks
+from fleetseal.web.feed import Feeds
 from tests.site import Site, site
 
 PLAIN = Plaintext()
@@ -172,6 +173,12 @@ async def in_use(here: Site) -> None:
         pass
 
 
+async def too_many_listeners(here: Site) -> None:
+    feeds = Feeds(here.services, working=lambda: False, spawn=lambda work: work.close(), most_of_one=1)
+    async with feeds.listening("anna"), feeds.listening("anna"):
+        pass
+
+
 async def stand_down(here: Site) -> None:
     """A run that slept past its recovery."""
     device = await camera(here)
@@ -245,6 +252,7 @@ CAUSES: dict[type[FleetsealError], tuple[Cause, str]] = {
     errors.StoreError: (store_error, r"The disk is full\. Make room; work continues by itself\."),
     errors.DeliveryFailed: (delivery_failed, r"The server 127\.0\.0\.1 port 9 cannot be reached: .+"),
     errors.InUse: (in_use, r"Another process uses the data directory .+"),
+    errors.TooManyListeners: (too_many_listeners, r"You have 1 pages open that follow this server\. Close some\."),
     errors.StandDown: (stand_down, r"Another run of job \d+ has begun; this one writes nothing more\."),
 }
 ABSTRACT = {FleetsealError, errors.DeviceError}

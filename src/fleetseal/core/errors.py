@@ -13,6 +13,7 @@ FleetsealError
 ├─ DeliveryFailed
 ├─ StoreError
 ├─ InUse
+├─ TooManyListeners
 └─ StandDown
 
 `code` is stable and listed in docs/reference/errors.md. No message holds a secret or unescaped
@@ -207,6 +208,13 @@ class InUse(FleetsealError):
     """Another process owns the data directory and does not answer. Nothing was done."""
 
     code = "in-use"
+    disposition = Disposition.RETRY
+
+
+class TooManyListeners(FleetsealError):
+    """As many pages follow what changes as are allowed. Nothing else is affected."""
+
+    code = "too-many-listeners"
     disposition = Disposition.RETRY
 
 

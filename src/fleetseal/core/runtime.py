@@ -75,6 +75,15 @@ async def side_by_side(works: Iterable[Coroutine[Any, Any, T]], *, at_once: int)
     return [task.result() for task in running]
 
 
+async def until_first(*works: Coroutine[Any, Any, Any]) -> None:
+    """Returns when one of them has; the others are cancelled."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+
 class Aside:
     """Work on disks that may be dead: a network disk can hold a thread for ever, which must hold neither the end of
     this process nor a thread of the pool that others need. One work at a time."""

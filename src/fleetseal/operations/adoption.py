@@ -18,7 +18,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.settings import in_force
 from fleetseal.operations.trust import anchored, vouched_name
 from fleetseal.pki import chain, profile
-from fleetseal.store import audit, authorities, certificates, tasks
+from fleetseal.store import audit, authorities, certificates, experience
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.certificates import IssuanceRecord
 from fleetseal.store.database import Transaction
@@ -104,7 +104,7 @@ async def _add(
     tx: Transaction, issuer: AuthorityRecord, device: Device, serial: Serial, der: bytes, *, now: datetime
 ) -> IssuanceId:
     leaf = chain.describe(der)
-    learned = await tasks.learned_key_origin(tx, device)
+    learned = await experience.key_origin(tx, device)
     return await certificates.add(
         tx,
         authority_id=issuer.id,

@@ -23,7 +23,7 @@ from fleetseal.operations.plan import Bind, Go, Refused, Skipped, Unchanged, htt
 from fleetseal.operations.settling import chain_sent, clean_up, serving, settle
 from fleetseal.operations.switch import Target, carry_through, constant, open_http, patience, prove_way_back
 from fleetseal.operations.work import Ended, Work, restore_https, same_https
-from fleetseal.store import authority_entries, tasks
+from fleetseal.store import authority_entries, experience
 from fleetseal.store.database import Transaction
 
 
@@ -153,7 +153,7 @@ async def _record(work: Work, plan: Go, target: Target, tx: Transaction) -> dict
     if plan.issue:
         await authority_entries.note(tx, work.device.id, await delivery.authorities_seen(work, tx), now=now)
         reason = enrolment.fallback_reason(work) or ""
-        await tasks.learn(tx, work.device, key_origin=enrolled.origin, reason=reason, now=now)
+        await experience.keep(tx, work.device, key_origin=enrolled.origin, reason=reason, now=now)
     await settle(
         work,
         tx,

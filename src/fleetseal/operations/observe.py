@@ -32,7 +32,7 @@ from fleetseal.operations.plan_existing import Usable, plan_entry, plan_existing
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import anchored, in_lineage, is_proof, misnamed, peer_trust, vouched_name
 from fleetseal.pki import chain
-from fleetseal.store import inventory, tasks
+from fleetseal.store import experience, inventory, tasks
 from fleetseal.store.bundles import BundleRecord
 from fleetseal.store.certificates import IssuanceRecord
 
@@ -122,7 +122,7 @@ async def _plan_issuing(
     async with services.database.reading() as tx:
         authority = await issuing.current_authority(tx)
         record = await issuing.find_installed(tx, device.id)
-        learned = await tasks.learned_key_origin(tx, device)
+        learned = await experience.key_origin(tx, device)
         shared = bool(await inventory.shared_names(tx, [device.host_name] if device.host_name else []))
         instance = await tasks.find_instance(tx)
     now = services.clock.now()

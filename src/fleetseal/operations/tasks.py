@@ -1,6 +1,6 @@
 """Tasks: what a person asked for, on one or many devices; and what became of it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fleetseal.core.errors import Conflict, InvalidInput
@@ -180,20 +180,15 @@ async def list_(services: Services, *, working: bool) -> list[dict[str, Any]]:
     async with services.database.reading() as tx:
         counts = await tasks.job_counts(tx)
         listed = await tasks.list_tasks(tx)
-    return [
-        {
-            "id": task.id,
-            "action": task.action,
-            "state": _state(task, counts.get(task.id, {}), working),
-            "requested": timestamp(task.requested),
-            "started": task.started and timestamp(task.started),
-            "finished": task.finished and timestamp(task.finished),
-            "total": sum(counts.get(task.id, {}).values()),
-            "done": _ended(counts.get(task.id, {})),
-            "failed": sum(counts.get(task.id, {}).get(status, 0) for status in FAILURES),
-        }
-        for task in listed
-    ]
+    return [_row(task, counts.get(task.id, {}), working) for task in listed]
+
+
+async def rows_of(tx: Transaction, task_ids: Collection[TaskId], *, working: bool) -> list[dict[str, Any]]:
+    """As `list_`, of those of these that are there."""
+    if not task_ids:
+        return []
+    counts = await tasks.job_counts(tx, task_ids)
+    return [_row(task, counts.get(task.id, {}), working) for task in await tasks.list_tasks(tx, task_ids)]
 
 
 async def record(
@@ -246,6 +241,20 @@ async def _record(
         if len(ended) == len(chosen):
             await tasks.finish_task(tx, task_id, now=now)
     return task_id
+
+
+def _row(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "action": task.action,
+        "state": _state(task, counts, working),
+        "requested": timestamp(task.requested),
+        "started": task.started and timestamp(task.started),
+        "finished": task.finished and timestamp(task.finished),
+        "total": sum(counts.values()),
+        "done": _ended(counts),
+        "failed": sum(counts.get(status, 0) for status in FAILURES),
+    }
 
 
 def _why_not(device: Device, action: TaskAction, busy: Mapping[DeviceId, TaskId]) -> str | None:

@@ -74,9 +74,10 @@ async def acknowledge(tx: Transaction, alarm_id: int, *, now: datetime) -> None:
         raise NotFound(f"There is no open alarm {alarm_id}.")
 
 
-async def open_alarms(tx: Transaction) -> list[Alarm]:
-    """Oldest first."""
-    rows = await tx.execute(select(alarm).where(alarm.c.closed.is_(None)).order_by(alarm.c.since, alarm.c.id))
+async def open_alarms(tx: Transaction, only: Collection[int] | None = None) -> list[Alarm]:
+    """All, or those of these that are open; oldest first."""
+    query = select(alarm).where(alarm.c.closed.is_(None)).order_by(alarm.c.since, alarm.c.id)
+    rows = await tx.execute(query if only is None else query.where(alarm.c.id.in_(only)))
     return [alarm_of(row) for row in rows]
 
 

@@ -33,6 +33,7 @@ class Database:
         self._engine = engine
         self._write_lock = asyncio.Lock()
         self._writer: asyncio.Task[Any] | None = None
+        self._written = asyncio.Event()
 
     @classmethod
     async def open(cls, where: Path | str, *, busy_seconds: float = 10.0, revision: str = SCHEMA_REVISION) -> Self:
@@ -71,8 +72,14 @@ class Database:
                     await connection.execution_options(fleetseal_writes=True)
                     async with connection.begin():
                         yield connection
+                self._written.set()
+                self._written = asyncio.Event()
             finally:
                 self._writer = None
+
+    def written(self) -> asyncio.Event:
+        """Set once the next transaction of this process is committed."""
+        return self._written
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:

@@ -4,7 +4,7 @@ Every write of a running job is conditional on its run number (JOB-ONE-WRITER): 
 that another run has begun, and the caller stands down.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -17,7 +17,7 @@ from fleetseal.core.errors import NotFound, StandDown
 from fleetseal.core.model import Device, DeviceId, JobId, JobStatus, TaskAction, TaskId
 from fleetseal.store import bundles
 from fleetseal.store.database import Transaction
-from fleetseal.store.schema import installation, job, job_step, learned, task
+from fleetseal.store.schema import installation, job, job_step, task
 
 _WRITTEN_AT_ONCE = 1000
 
@@ -140,9 +140,10 @@ async def get_task(tx: Transaction, task_id: TaskId) -> TaskRecord:
     return _task(row)
 
 
-async def list_tasks(tx: Transaction) -> tuple[TaskRecord, ...]:
-    """All, the newest first."""
-    rows = await tx.execute(select(task).order_by(task.c.id.desc()))
+async def list_tasks(tx: Transaction, only: Collection[TaskId] | None = None) -> tuple[TaskRecord, ...]:
+    """All, or those of these that are there; the newest first."""
+    query = select(task).order_by(task.c.id.desc())
+    rows = await tx.execute(query if only is None else query.where(task.c.id.in_(only)))
     return tuple(_task(row) for row in rows)
 
 
@@ -151,8 +152,10 @@ async def unfinished_tasks(tx: Transaction) -> tuple[TaskRecord, ...]:
     return tuple(_task(row) for row in rows)
 
 
-async def job_counts(tx: Transaction) -> dict[TaskId, dict[JobStatus, int]]:
-    rows = await tx.execute(select(job.c.task_id, job.c.status, func.count()).group_by(job.c.task_id, job.c.status))
+async def job_counts(tx: Transaction, only: Collection[TaskId] | None = None) -> dict[TaskId, dict[JobStatus, int]]:
+    """By task, all or these, and status."""
+    query = select(job.c.task_id, job.c.status, func.count()).group_by(job.c.task_id, job.c.status)
+    rows = await tx.execute(query if only is None else query.where(job.c.task_id.in_(only)))
     counts: dict[TaskId, dict[JobStatus, int]] = {}
     for task_id, status, count in rows:
         counts.setdefault(TaskId(task_id), {})[JobStatus(status)] = count
@@ -342,23 +345,6 @@ async def finish_task(tx: Transaction, task_id: TaskId, *, now: datetime) -> Non
 
 async def stop_task(tx: Transaction, task_id: TaskId, *, reason: str) -> None:
     await tx.execute(update(task).where(task.c.id == task_id, task.c.stopped.is_(None)).values(stopped=reason))
-
-
-async def learn(tx: Transaction, device: Device, *, key_origin: str, reason: str, now: datetime) -> None:
-    """What worked for this model and firmware is remembered."""
-    key = (learned.c.model == device.model) & (learned.c.firmware == device.firmware)
-    values = {"key_origin": key_origin, "reason": reason, "at": now}
-    if (await tx.execute(update(learned).where(key).values(**values))).rowcount == 0:
-        await tx.execute(insert(learned).values(model=device.model, firmware=device.firmware, **values))
-
-
-async def learned_key_origin(tx: Transaction, device: Device) -> tuple[str, str] | None:
-    """(key origin, reason) that worked last for this model and firmware."""
-    query = select(learned.c.key_origin, learned.c.reason).where(
-        learned.c.model == device.model, learned.c.firmware == device.firmware
-    )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else (row.key_origin, row.reason)
 
 
 async def find_instance(tx: Transaction) -> str | None:

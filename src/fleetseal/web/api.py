@@ -17,6 +17,7 @@ from fleetseal.web import (
     crls,
     devices,
     discovery,
+    events,
     metrics,
     nightly,
     problems,
@@ -68,6 +69,7 @@ def build(host: Host) -> FastAPI:
         alarms,
         audit,
         settings,
+        events,
     )
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")

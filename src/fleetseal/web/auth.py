@@ -87,6 +87,15 @@ def local(application: Asgi, user: str) -> Asgi:
     return known
 
 
+async def still_admitted(request: Request, role: Role) -> bool:
+    """Whether whoever asked this some time ago may still ask it."""
+    try:
+        await _admitted(request, Need(role), role)
+    except (NotSignedIn, Forbidden):
+        return False
+    return True
+
+
 async def _admitted(request: Request, need: Need, role: Role) -> Caller:
     """Raises NotSignedIn when nobody known asks, Forbidden when that one may not."""
     caller = request.scope.get(_LOCAL)

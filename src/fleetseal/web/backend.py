@@ -10,6 +10,7 @@ from fleetseal.core.access import Caller
 from fleetseal.operations.nights import Nights
 from fleetseal.operations.services import Services
 from fleetseal.web.auth import caller_of
+from fleetseal.web.feed import Feeds
 
 if TYPE_CHECKING:
     from fleetseal.jobs.engine import Engine
@@ -32,6 +33,10 @@ class Host(Protocol):
     @property
     def nights(self) -> Nights:
         """The nightly run."""
+
+    @property
+    def feeds(self) -> Feeds:
+        """Who follows what changes."""
 
     async def engine(self) -> "Engine":
         """The engine, started if need be; from then on unfinished tasks go on."""
@@ -67,6 +72,10 @@ class Backend:
     @property
     def nights(self) -> Nights:
         return self.host.nights
+
+    @property
+    def feeds(self) -> Feeds:
+        return self.host.feeds
 
     async def engine(self) -> "Engine":
         return await self.host.engine()

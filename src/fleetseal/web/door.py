@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fleetseal.web.connection import Connection
 from fleetseal.web.listener import Asgi, server
 
 _HANDSHAKE_SECONDS = 10.0
@@ -77,7 +77,7 @@ class Door:
             self._listening.close()  # a server that was told to leave before it had begun leaves it open
 
 
-class Bounded(H11Protocol):
+class Bounded(Connection):
     """A connection within `Bounds`."""
 
     def __init__(self, bounds: Bounds, *arguments: Any, **options: Any) -> None:

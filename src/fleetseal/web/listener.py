@@ -21,6 +21,10 @@ from fleetseal.core.secrets import write_private
 if TYPE_CHECKING:
     import uvicorn
 
+ABORT = "fleetseal.abort"
+"""Extension of a request's scope: a function that ends its connection at once. A client that takes nothing would keep
+it, and with it the end of the server."""
+
 _LONGEST_SOCKET_PATH = 100  # bytes
 _ANSWER_SECONDS = 5.0
 _CLOSE_SECONDS = 600  # requests in progress may take this long: a device has up to 240 s
@@ -130,6 +134,8 @@ def server(application: Asgi, **options: Any) -> "uvicorn.Server":
     """Runs one ASGI application; `options` of uvicorn beside, or in place of, those that all have."""
     import uvicorn
 
+    from fleetseal.web.connection import Connection
+
     class Server(uvicorn.Server):
         """Leaves signals to the command that runs it, and looks at itself once a second: ten times are for a limit of
         requests that nobody sets, and cost an idle server a part of what it may take."""
@@ -157,7 +163,8 @@ def server(application: Asgi, **options: Any) -> "uvicorn.Server":
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    common = {
+    common: dict[str, Any] = {
+        "http": Connection,
         "lifespan": "off",
         "log_config": None,
         "access_log": False,

@@ -26,6 +26,7 @@ STATUS: dict[type[FleetsealError], int] = {
     errors.DeliveryFailed: 502,
     errors.StoreError: 503,
     errors.InUse: 503,
+    errors.TooManyListeners: 429,
     errors.StandDown: 409,
     FleetsealError: 500,
 }
