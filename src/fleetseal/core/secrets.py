@@ -1,5 +1,6 @@
 """Secrets in memory and at rest (SEC-SEALED, SEC-NO-LEAK)."""
 
+import hmac
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ class Sealer:
     def __init__(self, key: bytes, rng: Rng, *, purpose: str = "fleetseal column") -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"a sealing key has {KEY_BYTES} bytes")
-        self._cipher = AESGCM(HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(key))
+        self._cipher = AESGCM(_derived(key, purpose))
+        self._digest_key = _derived(key, f"{purpose} digest")
         self._rng = rng
 
     def seal(self, plaintext: bytes, *, table: str, row: int | str, column: str, version: int) -> bytes:
@@ -67,6 +69,10 @@ class Sealer:
                 f"The secret in {table} {row} ({column}) cannot be opened: it was altered, moved, or sealed with "
                 "another key. Restore the key file that belongs to this database, or enter the secret again."
             ) from error
+
+    def digest(self, *parts: bytes) -> bytes:
+        """HMAC-SHA256: the same for the same parts. Without the key nobody finds out by trying what they were."""
+        return hmac.digest(self._digest_key, b"".join(len(one).to_bytes(8, "big") + one for one in parts), "sha256")
 
 
 class ChunkCipher:
@@ -170,6 +176,10 @@ def sync_directory(directory: Path) -> None:
 
 def _unwritten(path: Path, error: OSError) -> StoreError:
     return StoreError(f"The file {path} cannot be written: {error.strerror}. Nothing was changed.")
+
+
+def _derived(key: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
 
 
 def _place(place: int, *, last: bool) -> bytes:

@@ -55,6 +55,7 @@ def build(host: Host) -> FastAPI:
     )
     api.state.backend = host
     api.state.discovery = Discovery(host.services)
+    api.state.running = {}
     problems.install(api, host.services.rng)
     nouns = (
         authorities,

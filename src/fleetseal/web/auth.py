@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fleetseal.core.access import Caller, Role
 from fleetseal.core.errors import Forbidden, NotSignedIn
 from fleetseal.web.listener import Asgi, Scope
+from fleetseal.web.repeats import once
 
 VIEWER: Final = Role.VIEWER
 OPERATOR: Final = Role.OPERATOR
@@ -50,9 +51,10 @@ class Guarded(APIRoute):
         handler, need = super().get_route_handler(), _need(self)
 
         async def guarded(request: Request) -> Response:
-            if need.role is not None:
-                request.scope[_CALLER] = await _admitted(request, need, need.role)
-            return await handler(request)
+            if need.role is None:
+                return await handler(request)
+            request.scope[_CALLER] = caller = await _admitted(request, need, need.role)
+            return await once(request, caller.actor, handler, kept=not need.confirmed)
 
         return guarded
 

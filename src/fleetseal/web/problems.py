@@ -69,6 +69,10 @@ def install(api: FastAPI, rng: Rng) -> None:
     api.add_exception_handler(Exception, unforeseen)
 
 
+def answer_to(error: FleetsealError) -> JSONResponse:
+    return _problem(status_of(error), error.code, error.message, rule=getattr(error, "rule", None))
+
+
 def status_of(error: FleetsealError) -> int:
     """The status of the nearest class in `STATUS`."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
