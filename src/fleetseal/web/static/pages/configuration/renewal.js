@@ -111,7 +111,7 @@ function report(run) {
       ['Outcome', state(word, tone)],
       ['Begun', format.time(run.begun)],
       ['Ended', format.time(run.finished)],
-      ['Task', run.task !== null && h('a', { href: `/devices?task=${run.task}` }, `Task ${run.task}`)],
+      ['Task', run.task !== null && h('a', { href: '/devices' }, `Task ${run.task}`)],
       ['Renewed', what && format.number(what.renewed.length)],
       ['Failed', what && format.number(what.failed.length)],
       ['Skipped', what && format.number(what.skipped.length)],
