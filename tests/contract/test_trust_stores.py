@@ -13,7 +13,6 @@ from fleetseal.cli import trust_nss
 from fleetseal.cli.trust_nss import NssStore
 from fleetseal.cli.trust_stores import (
     BundleFile,
-    Certificate,
     NotChanged,
     Store,
     SystemStore,
@@ -24,6 +23,7 @@ from fleetseal.cli.trust_stores import (
 )
 from fleetseal.core.errors import InvalidInput, Locked
 from fleetseal.core.secrets import Secret
+from fleetseal.core.trust_steps import Certificate
 from fleetseal.pki import chain, keys, profile
 from tests.pki import NOW, RNG, authority, key
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from fleetseal.cli.trust import chosen_stores
-from fleetseal.cli.trust_steps import PLATFORMS, Platform, needs_p7b, platform_of, steps
-from fleetseal.cli.trust_stores import Certificate
 from fleetseal.core.errors import InvalidInput
+from fleetseal.core.trust_steps import PLATFORMS, Certificate, Platform, needs_p7b, platform_of, steps
 from fleetseal.pki import chain
 from tests.pki import authority
 

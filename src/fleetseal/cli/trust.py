@@ -13,11 +13,10 @@ from fleetseal.cli import ask, output, trust_nss, trust_stores
 from fleetseal.cli.client import Client, connected
 from fleetseal.cli.common import DONE, FAILED, NO_OPTIONS, Common, Flag, SecretFile, noun
 from fleetseal.cli.trust_nss import NssStore
-from fleetseal.cli.trust_steps import Platform, needs_p7b, platform_of, steps
-from fleetseal.cli.trust_stores import DEBIAN, BundleFile, Certificate, Outcome, Store
+from fleetseal.cli.trust_stores import DEBIAN, BundleFile, Outcome, Store
 from fleetseal.core.errors import FleetsealError, Forbidden, InvalidInput, NotFound
 from fleetseal.core.secrets import Secret
-from fleetseal.core.text import file_stem
+from fleetseal.core.trust_steps import Certificate, Platform, certificates_of, needs_p7b, platform_of, steps
 
 app = noun("trust", "Trust in the CA on computers: install it on this one, remove it, or show the steps for others.")
 
@@ -181,19 +180,7 @@ def _here() -> Platform | None:
 
 async def _certificates(client: Client, *, root_only: bool) -> list[Certificate]:
     """What is to be trusted, roots first. Raises Problem without a CA."""
-    trusted = await client.get("authorities", "current", "trust")
-    stem = file_stem(trusted["name"])
-    return [
-        Certificate(
-            title=f"fleetseal-{stem}-{one['role']}-{one['sha256'][:16]}",
-            role=one["role"],
-            subject=one["subject"],
-            sha256=one["sha256"],
-            pem=one["pem"],
-        )
-        for one in trusted["certificates"]
-        if one["role"] == "root" or not root_only
-    ]
+    return certificates_of(await client.get("authorities", "current", "trust"), root_only=root_only)
 
 
 async def _p7b(client: Client) -> dict[str, bytes]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetseal.cli.trust_stores import (
-    Certificate,
     NotChanged,
     State,
     certificates_in,
@@ -22,6 +21,7 @@ from fleetseal.cli.trust_stores import (
 from fleetseal.core.errors import InvalidInput, Locked
 from fleetseal.core.secrets import Secret
 from fleetseal.core.text import clean
+from fleetseal.core.trust_steps import Certificate
 
 _PLACES = tuple(Path(folder) / "certutil" for folder in ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"))
 _TRUST = {"root": "C,,", "intermediate": ",,"}
@@ -33,6 +33,7 @@ _FIREFOX = (
     ".var/app/org.mozilla.firefox/.mozilla/firefox",
     "Library/Application Support/Firefox/Profiles",
 )
+
 _SECONDS = 30
 
 

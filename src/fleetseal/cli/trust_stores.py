@@ -16,25 +16,7 @@ from typing import Protocol
 
 from fleetseal.core.errors import FleetsealError, Forbidden, InvalidInput
 from fleetseal.core.text import clean
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A CA certificate of ours. `title` is its name in a store; it ends with the fingerprint, so no other has it."""
-
-    title: str
-    role: str  # root | intermediate
-    subject: str
-    sha256: str
-    pem: str
-
-    @property
-    def der(self) -> bytes:
-        return ssl.PEM_cert_to_DER_cert(self.pem)
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.title}.crt"
+from fleetseal.core.trust_steps import DEBIAN_DIRECTORY, Certificate
 
 
 class State(StrEnum):
@@ -162,7 +144,7 @@ class SystemStore:
 
 
 DEBIAN = SystemStore(
-    Path("/usr/local/share/ca-certificates"),
+    Path(DEBIAN_DIRECTORY),
     Path("/etc/ssl/certs/ca-certificates.crt"),
     ("/usr/sbin/update-ca-certificates",),
 )

@@ -70,6 +70,12 @@ async def count(tx: Transaction, conditions: Sequence[Condition] = ()) -> int:
     return int(await tx.scalar(text(f"SELECT count(*) {where.source()} {where.text}"), where.parameters) or 0)
 
 
+async def expiring(tx: Transaction, bounds: Sequence[bytes]) -> list[int]:
+    """How many served certificates end before each of these keys of `expires`. One look along the index for each."""
+    query = text("SELECT count(*) FROM device_listing WHERE expires < :bound")
+    return [int(await tx.scalar(query, {"bound": bound}) or 0) for bound in bounds]
+
+
 async def page(
     tx: Transaction, conditions: Sequence[Condition], order: Order, *, after: Place | None, limit: int
 ) -> list[Place]:

@@ -20,6 +20,7 @@ from fleetseal.web import (
     events,
     metrics,
     nightly,
+    overview,
     problems,
     settings,
     tasks,
@@ -71,6 +72,7 @@ def build(host: Host) -> FastAPI:
         audit,
         settings,
         events,
+        overview,
     )
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")

@@ -1,11 +1,13 @@
 """Certificate authorities."""
 
+from base64 import b64encode
 from typing import Any, Literal
 
 from fastapi import APIRouter
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.secrets import Secret
+from fleetseal.core.trust_steps import Platform, certificates_of, needs_p7b, steps
 from fleetseal.operations import authorities, authority_backup, ca_renewal, signing, succession
 from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
@@ -57,6 +59,23 @@ async def export_authority(
 @needs(VIEWER)
 async def show_trusted(backend: Asked) -> View:
     return await authorities.trusted(backend.services)
+
+
+@router.get("/current/trust/{platform}", summary="What to type on a computer to trust the CA there, or no longer")
+@needs(VIEWER)
+async def show_trust_steps(backend: Asked, platform: Platform, root_only: bool = False, remove: bool = False) -> View:
+    certificates = certificates_of(await authorities.trusted(backend.services), root_only=root_only)
+    files = {one.file_name: b64encode(one.pem.encode()).decode() for one in certificates}
+    p7b = {}
+    if needs_p7b(platform, remove=remove):
+        exported = await authorities.export(backend.services, format="p7b")
+        p7b = {file["name"]: file["content"] for file in exported["files"]}
+    shown = steps(platform, certificates, p7b=next(iter(p7b), ""), remove=remove)
+    return {
+        "platform": platform,
+        "files": [{"name": name, "content": content} for name, content in (files | p7b).items()],
+        "steps": [{"text": step.text, "command": step.command} for step in shown],
+    }
 
 
 @router.get("/current/lock", summary="Whether a passphrase is needed to sign")

@@ -20,6 +20,7 @@
 
 /** @type {Route[]} */
 export const ROUTES = [
+  { path: '/', label: 'Dashboard', icon: 'dashboard', load: () => import('../pages/dashboard.js') },
   { path: '/devices', label: 'Devices', icon: 'device', load: () => import('../pages/devices.js') },
   { path: '/configuration/certificates', label: 'Certificates', group: 'Configuration', load: () => import('../pages/configuration/certificates.js') },
   { path: '/configuration/security', label: 'Security', group: 'Configuration', load: () => import('../pages/configuration/security.js') },
@@ -28,6 +29,7 @@ export const ROUTES = [
   { path: '/configuration/alarms', label: 'Alarm delivery', group: 'Configuration', load: () => import('../pages/configuration/alarms.js') },
   { path: '/configuration/audit', label: 'Audit log', group: 'Configuration', load: () => import('../pages/configuration/audit.js') },
   { path: '/configuration/backup', label: 'Backup', group: 'Configuration', load: () => import('../pages/configuration/backup.js') },
+  { path: '/trust', label: 'Trust', icon: 'trust', load: () => import('../pages/trust.js') },
 ];
 
 /** Where `/` leads while no page has it. */

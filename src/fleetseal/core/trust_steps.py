@@ -6,16 +6,55 @@ update-ca-certificates(8) of Debian and SUSE. Those of Debian are run by tests; 
 
 import re
 import shlex
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from fleetseal.cli.trust_stores import DEBIAN, Certificate
+from fleetseal.core.text import file_stem
 
 Platform = Literal["debian", "redhat", "suse", "macos", "windows"]
 
 _KEYCHAIN = "/Library/Keychains/System.keychain"
+
+
+DEBIAN_DIRECTORY = "/usr/local/share/ca-certificates"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A CA certificate of ours. `title` is its name in a store; it ends with the fingerprint, so no other has it."""
+
+    title: str
+    role: str  # root | intermediate
+    subject: str
+    sha256: str
+    pem: str
+
+    @property
+    def der(self) -> bytes:
+        return ssl.PEM_cert_to_DER_cert(self.pem)
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.title}.crt"
+
+
+def certificates_of(trusted: Mapping[str, Any], *, root_only: bool = False) -> list[Certificate]:
+    """What is to be trusted, roots first: from what the API tells at `authorities/current/trust`."""
+    stem = file_stem(trusted["name"])
+    return [
+        Certificate(
+            title=f"fleetseal-{stem}-{one['role']}-{one['sha256'][:16]}",
+            role=one["role"],
+            subject=one["subject"],
+            sha256=one["sha256"],
+            pem=one["pem"],
+        )
+        for one in trusted["certificates"]
+        if one["role"] == "root" or not root_only
+    ]
 
 
 @dataclass(frozen=True)
@@ -59,7 +98,7 @@ def platform_of(system: str, os_release: str) -> Platform | None:
 
 
 _LINUX: dict[str, tuple[str, str, str]] = {
-    "debian": (DEBIAN.directory.as_posix(), "update-ca-certificates", "update-ca-certificates --fresh"),
+    "debian": (DEBIAN_DIRECTORY, "update-ca-certificates", "update-ca-certificates --fresh"),
     "redhat": ("/etc/pki/ca-trust/source/anchors", "update-ca-trust", "update-ca-trust"),
     "suse": ("/etc/pki/trust/anchors", "update-ca-certificates", "update-ca-certificates"),
 }
