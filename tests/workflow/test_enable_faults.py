@@ -11,6 +11,8 @@ from fleetseal.core.model import Login, Plaintext, Serial
 from fleetseal.operations.trust import peer_trust
 from fleetseal.sim.fleet import SimulatedDevice
 from fleetseal.store import inventory as rows
+from fleetseal.store import tasks
+from tests.nights import causes
 from tests.site import Site, site
 
 REST, SOAP = "12.11", "9.10"
@@ -103,6 +105,36 @@ async def test_what_cannot_be_proved_from_outside_is_put_back(
         await camera.trouble(serves_wrong_leaf=False)
         assert state_of(camera) == before
         assert (await here.device(camera)).trust_level != "verified"
+
+
+async def test_an_undo_that_is_refused_and_takes_effect_is_done(tmp_path: Path) -> None:
+    """DEV-READ-BACK."""
+    async with camera_at(tmp_path, REST) as (here, camera):
+        assert (await enable(here, camera))["status"] == "Finished"
+        before = state_of(camera)
+        await camera.trouble(ok_without_effect={"bind": 9}, error_with_effect={"delete": 9})
+        outcome = await enable(here, camera, renew=True)
+        assert outcome["status"] == "Rolled back", outcome
+        assert outcome["description"].endswith("The device is as it was before.")
+        assert state_of(camera) == before
+
+
+async def test_an_entry_that_cannot_be_removed_is_no_harm_and_goes_with_the_next_job(tmp_path: Path) -> None:
+    """DEV-WAVES: what nothing uses closes no way to the device, and stops no other. It is an alarm all the same."""
+    async with camera_at(tmp_path, REST) as (here, camera):
+        bound = camera.web.bound
+        await camera.trouble(serves_wrong_leaf=True, ok_without_effect={"delete": 99})
+        outcome = await enable(here, camera)
+        assert "Not everything could be put back: The entry fleetseal-" in outcome["description"]
+        assert camera.web.bound == bound
+        async with here.services.database.reading() as tx:
+            (task,) = await tasks.list_tasks(tx)
+            (job,) = await tasks.jobs_of(tx, task.id)
+        assert (job.status, job.harmed) == ("Rolled back", False)
+        assert [cause for cause, _ in await causes(here)] == ["needs-hands"]
+        camera.device.faults.change({"serves_wrong_leaf": False, "ok_without_effect": {}})
+        assert (await enable(here, camera))["status"] == "Finished"
+        assert await causes(here) == {}
 
 
 @BOTH

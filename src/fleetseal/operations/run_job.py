@@ -21,7 +21,7 @@ from fleetseal.jobs.run import CONFIRMING, Cancelled, Run, Undo
 from fleetseal.operations import ca_entries, contact, entries, https, installing, issuing, readiness, refreshing
 from fleetseal.operations import settings as current_settings
 from fleetseal.operations.services import Services
-from fleetseal.operations.work import Ended, Work, execute_undo
+from fleetseal.operations.work import Ended, Work, execute_undo, is_harm
 from fleetseal.store import alarms, inventory, tasks
 from fleetseal.store.database import Transaction
 from fleetseal.store.tasks import TaskRecord
@@ -162,11 +162,16 @@ async def _unwind(work: Work) -> None:
         status,
         _outcome(reason, touched=touched, visible=visible, left=left, cancelled=cancelled),
         error_code=run.job.error_code,
-        harmed=bool(left),
+        harmed=_harmed(run),
         also=partial(_close_books, work, left),
     )
     if visible or left:
         await _look_again(work.services, run)
+
+
+def _harmed(run: Run) -> bool:
+    """After the undos: something that matters was not put back."""
+    return any(step.undo is not None and step.state != "undone" and is_harm(step.undo) for step in run.steps())
 
 
 def _undoing(work: Work) -> Callable[[Undo], Awaitable[str]]:
@@ -232,7 +237,7 @@ async def _end_untouched(services: Services, run: Run, error: FleetsealError) ->
                 message=f"Needs hands: {description}",
             )
 
-    await run.end(JobStatus.FAILED, description, error_code=error.code, harmed=bool(left), also=also)
+    await run.end(JobStatus.FAILED, description, error_code=error.code, harmed=_harmed(run), also=also)
     if left:
         await _look_again(services, run)
 

@@ -1,8 +1,10 @@
 """What every procedure does once the device serves as wished: the records say so, and what is superseded goes."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from fleetseal.core.errors import NotFound
 from fleetseal.core.model import Alias, CertificateSource, ConnectionPolicy
 from fleetseal.operations import issuing
 from fleetseal.operations.alarm_pass import SETTLED
@@ -87,4 +89,5 @@ async def _remove_superseded(work: Work, keep: Alias, temporary: Alias) -> None:
     for alias in await _superseded(work, keep, temporary):
         async with work.connection() as connection:
             if await holds(connection, alias):
-                await connection.driver.remove(alias)
+                with suppress(NotFound):  # gone meanwhile, as is wanted
+                    await connection.driver.remove(alias)

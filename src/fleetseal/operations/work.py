@@ -334,10 +334,15 @@ async def _remove_alias(work: Work, undo: Undo) -> str:
     async def remove() -> None:
         async with _any_connection(work) as connection:
             if await holds(connection, alias):
-                with suppress(NotFound, OutcomeUnknown):  # the look below decides what happened
+                refusal = None
+                try:
                     await connection.driver.remove(alias)
+                except (NotFound, OutcomeUnknown):
+                    pass
+                except Rejected as error:  # it may have done it all the same (DEV-READ-BACK)
+                    refusal = error
                 if await holds(connection, alias):
-                    raise Rejected(f"The entry {alias} could not be removed from the device.")
+                    raise refusal or Rejected(f"The entry {alias} could not be removed from the device.")
 
     await work.patiently(remove, seconds=work.settings.https_verify_seconds)
     return f"The entry {alias} was removed."
@@ -354,6 +359,12 @@ def store_is_full(error: Rejected) -> bool:
     inferred, where it speaks REST)."""
     words = f"{error.vendor_code} {error.vendor_text}"
     return any(full in words for full in ("MaxNumberOfCertificates", "MaxCertificates", "store is full"))
+
+
+def is_harm(undo: Undo) -> bool:
+    """A device on which this was not undone is worse than before (DEV-WAVES). An entry too many, which nothing uses,
+    closes no way to it: that is an alarm, and the next job removes it (DEV-NO-LEFTOVERS)."""
+    return bool(undo["verb"] != "remove-alias")
 
 
 _UNDOS: dict[str, Callable[[Work, Undo], Awaitable[str]]] = {
