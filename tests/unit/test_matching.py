@@ -135,6 +135,13 @@ def test_a_key_is_of_one_device() -> None:
         "Its key is known from another device: each device has its own."
     ]
     assert matched(Known({}, frozenset({spki})))[1] == ["Its key is that of a CA here: no device may have it."]
+    ended = frozenset({chain.describe(found[0].leaf).sha256})
+    assert matched(Known({}, frozenset(), ended=ended))[1] == [
+        "It was issued here, and revoked or superseded since: clients are told not to take it."
+    ]
+    assert matched(Known({}, frozenset(), stolen=frozenset({spki})))[1] == [
+        "A certificate with its key was revoked as compromised: somebody else may have the key."
+    ]
 
 
 def test_two_files_for_one_device_are_both_refused_and_a_named_device_needs_no_name() -> None:

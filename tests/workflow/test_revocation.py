@@ -20,14 +20,26 @@ from fleetseal.core.errors import Conflict, FleetsealError, InvalidInput, Issuan
 from fleetseal.core.model import Alias, Device, JobId, KeyOrigin, Serial
 from fleetseal.core.runtime import SystemRng
 from fleetseal.core.secrets import Sealer, Secret
-from fleetseal.operations import alarms, authorities, inventory, issued, issuing, publication, revocation, signing
+from fleetseal.operations import (
+    alarms,
+    authorities,
+    inventory,
+    issued,
+    issuing,
+    publication,
+    renewal,
+    revocation,
+    signing,
+)
 from fleetseal.operations.services import Services
+from fleetseal.operations.settings import current
 from fleetseal.pki import keys
 from fleetseal.pki.crl import Reason
 from fleetseal.pki.issuer import Vault
 from fleetseal.store import audit, certificates, crls
 from fleetseal.store import authorities as authority_rows
 from fleetseal.store import inventory as rows
+from fleetseal.store.certificates import RenewalCause
 from fleetseal.store.database import Database
 from tests.pki import NOW
 from tests.support import FakeClock
@@ -381,6 +393,27 @@ async def test_superseded_certificates_stay_until_one_crl_after_their_end(plant:
         plant.later(2 * DAY)
         await plant.renew()
         assert await plant.told() == expected
+
+
+async def test_what_a_crl_told_is_not_taken_back_when_a_device_serves_it_again(plant: Plant) -> None:
+    """RFC 5280 5.3.1: only what was on hold is removed. It is replaced for that."""
+    camera = await plant.device()
+    first = await plant.issue(camera)
+    plant.later(DAY)
+    second = await plant.issue(camera)
+    await plant.renew()
+    async with plant.services.database.transaction() as tx:
+        again = next(one for one in await certificates.of_hardware(tx, camera.id, None) if one.serial == first)
+        await issuing.mark_installed(tx, again.id, plant.services.clock.now())
+        again = await certificates.get(tx, again.id)
+        settings = await current(plant.services, tx)
+    plant.later(DAY)
+    await plant.renew()
+    assert await plant.told() == {first: "superseded", second: "superseded"}
+    cause = renewal.mark(
+        again, weak=False, names=None, authority=again.authority_id, settings=settings, now=plant.services.clock.now()
+    )
+    assert cause is RenewalCause.SUPERSEDED
 
 
 async def test_a_superseded_certificate_whose_key_is_stolen_says_so(plant: Plant) -> None:

@@ -17,6 +17,7 @@ from fleetseal.operations.services import Services
 from fleetseal.operations.trust import peer_trust
 from fleetseal.pki import chain
 from fleetseal.pki.bundles import Bundle, File, read
+from fleetseal.pki.crl import Reason
 from fleetseal.store import bundles, certificates, inventory
 from fleetseal.store.bundles import BundleRecord
 from fleetseal.store.database import Transaction
@@ -121,7 +122,12 @@ async def _known_keys(tx: Transaction, found: Sequence[Bundle]) -> matching.Know
     spkis = {chain.describe(bundle.leaf).spki_sha256 for bundle in found}
     owners = {spki: await certificates.owner_of_key(tx, spki) for spki in spkis}
     ours = frozenset(chain.describe(der).spki_sha256 for der in await issuing.own_certificates(tx))
-    return matching.Known({spki: owner for spki, owner in owners.items() if owner is not None}, ours)
+    return matching.Known(
+        {spki: owner for spki, owner in owners.items() if owner is not None},
+        ours,
+        stolen=await certificates.keys_revoked_for(tx, Reason.KEY_COMPROMISE),
+        ended=await certificates.ended_among(tx, [chain.describe(one.leaf).sha256 for one in found]),
+    )
 
 
 async def _read(services: Services, context: Context, device: Device) -> list[Row]:

@@ -166,7 +166,7 @@ async def mark_installed(tx: Transaction, issuance_id: IssuanceId, at: datetime)
     if record.device_id is not None:
         previous = await certificates.installed(tx, record.device_id, record.purpose)
         if previous is not None:
-            await certificates.change(tx, previous.id, state="superseded", superseded=at)
+            await certificates.change(tx, previous.id, state="superseded", superseded=previous.superseded or at)
     await certificates.change(tx, issuance_id, state="installed", installed=at)
 
 
@@ -174,7 +174,7 @@ async def supersede(tx: Transaction, device_id: DeviceId, at: datetime) -> None:
     """The device serves a certificate of another issuer instead of ours, which is not renewed any more."""
     previous = await certificates.installed(tx, device_id)
     if previous is not None:
-        await certificates.change(tx, previous.id, state="superseded", superseded=at)
+        await certificates.change(tx, previous.id, state="superseded", superseded=previous.superseded or at)
 
 
 # ---------------------------------------------------------------- reading

@@ -22,11 +22,14 @@ class Matched:
 
 @dataclass(frozen=True)
 class Known:
-    """Keys that may not be used: `owners` has the device on which each was first seen; `ours` are those of our CAs.
-    By SHA-256 of SubjectPublicKeyInfo."""
+    """Keys that may not be used: `owners` has the device on which each was first seen, `ours` are those of our CAs,
+    `stolen` those whose certificates were revoked for that; by SHA-256 of SubjectPublicKeyInfo. `ended` are
+    certificates that a CRL of ours tells of, by SHA-256."""
 
     owners: Mapping[str, DeviceId]
     ours: frozenset[str]
+    stolen: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
 
 
 def match(
@@ -46,7 +49,12 @@ def match(
     for bundle in found:
         try:
             bundles.require_fit(bundle.leaf, now=now, for_https=for_https)
-            spki = chain.describe(bundle.leaf).spki_sha256
+            described = chain.describe(bundle.leaf)
+            spki = described.spki_sha256
+            if described.sha256 in known.ended:
+                raise InvalidInput(
+                    "It was issued here, and revoked or superseded since: clients are told not to take it."
+                )
             if spkis[spki] > 1:
                 raise InvalidInput("Another of the files has the same key: each device has its own.")
             device = named or meant(bundle.leaf, devices)
@@ -119,5 +127,7 @@ def _is_address(host: str) -> bool:
 def _require_own_key(spki_sha256: str, device: Device, known: Known) -> None:
     if spki_sha256 in known.ours:
         raise InvalidInput("Its key is that of a CA here: no device may have it.")
+    if spki_sha256 in known.stolen:
+        raise InvalidInput("A certificate with its key was revoked as compromised: somebody else may have the key.")
     if known.owners.get(spki_sha256, device.id) != device.id:
         raise InvalidInput("Its key is known from another device: each device has its own.")

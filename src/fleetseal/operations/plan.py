@@ -377,6 +377,8 @@ def _cause_to_issue(
         return "its key is weak or was seen on another device"
     if current.reissue is RenewalCause.WARNING:
         return "it is about to expire"
+    if current.reissue is RenewalCause.SUPERSEDED:
+        return "another had taken its place, which a CRL tells"
     return None
 
 

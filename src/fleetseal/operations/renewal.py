@@ -152,6 +152,8 @@ def mark(
         return RenewalCause.ISSUER
     if names is not None and misfit(record.names, names) is not None:
         return RenewalCause.NAMES
+    if record.superseded is not None:
+        return RenewalCause.SUPERSEDED
     warning = warning_begins(
         record.not_before,
         record.not_after,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from fleetseal.core.errors import NotFound
@@ -18,6 +18,12 @@ OPEN = ("intended", "issued")
 """States of an issuance whose job is still at work on it."""
 
 
+_ENDED = or_(
+    issuance.c.state.in_(("revoked", "superseded")),
+    and_(issuance.c.state == "installed", issuance.c.superseded.is_not(None)),
+)
+
+
 class RenewalCause(StrEnum):
     """Why a certificate is replaced before its time has come, as the night's audit found it."""
 
@@ -25,6 +31,7 @@ class RenewalCause(StrEnum):
     ISSUER = "issuer"  # another CA signs now
     NAMES = "names"  # address or host name changed
     WARNING = "warning"  # it warns already, because the setting was raised after it was issued
+    SUPERSEDED = "superseded"  # another took its place once, which a CRL tells, and the device serves it again
 
 
 _SIGNED = (issuance.c.purpose != "ca", issuance.c.der.is_not(None))
@@ -187,17 +194,23 @@ async def ended(
 ) -> list[tuple[str, datetime, str | None]]:
     """What a CA signed and does not stand for any more: serial, since when, and the reason if it was revoked.
 
-    Superseded and revoked ones alike; those that expired before `since` are left out.
+    Superseded and revoked ones alike, also one that a device serves again after it was superseded: what a CRL told
+    once is not taken back (RFC 5280 5.3.1). Those that expired before `since` are left out.
     """
     columns = (issuance.c.serial, issuance.c.superseded, issuance.c.revoked, issuance.c.revocation_reason)
     rows = await tx.execute(
         select(*columns).where(
-            issuance.c.state.in_(("revoked", "superseded")),
+            _ENDED,
             issuance.c.authority_id == authority_id,
             issuance.c.not_after >= since,
         )
     )
     return [(row.serial, row.superseded or row.revoked, row.revocation_reason) for row in rows]
+
+
+async def ended_among(tx: Transaction, sha256: Collection[str]) -> frozenset[str]:
+    """Those of these certificates that were superseded or revoked."""
+    return frozenset((await tx.scalars(select(issuance.c.sha256).where(_ENDED, issuance.c.sha256.in_(sha256)))).all())
 
 
 async def keys_revoked_for(tx: Transaction, reason: str) -> frozenset[str]:
