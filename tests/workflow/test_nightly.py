@@ -1,5 +1,6 @@
 """The nightly run on virtual devices: real TLS, and a clock that the test moves for them and for us alike."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from fleetseal.core.errors import Conflict
+from fleetseal.core.errors import Conflict, StoreError
 from fleetseal.core.model import EnableWish, JobStatus, Login, Selection, TaskAction, TaskId
 from fleetseal.core.runtime import SystemClock
 from fleetseal.core.secrets import Secret
@@ -22,6 +23,7 @@ from fleetseal.operations import (
     nightly,
     nights,
     observe,
+    signing,
     trusting,
 )
 from fleetseal.operations.contact import refresh_device
@@ -330,6 +332,17 @@ async def test_a_passphrase_opens_the_key_for_one_run(tmp_path: Path) -> None:
         assert ("ca-locked", "Single") not in await causes(here)
         await evening.nights.tick()
         assert ("ca-locked", "Single") in await causes(here)
+
+
+async def test_a_run_that_cannot_begin_leaves_no_key_open(tmp_path: Path) -> None:
+    async with secured(tmp_path, "12.11", ca=one_tier) as (here, evening, _):
+        file = sqlite3.connect(here.services.data / "fleetseal.db")
+        file.execute("alter table night rename to gone")
+        file.close()
+        assert not await signing.is_locked(here.services)
+        with pytest.raises(StoreError):
+            await evening.command(opened=True)
+        assert await signing.is_locked(here.services)
 
 
 # ---------------------------------------------------------------- windows, restarts, time

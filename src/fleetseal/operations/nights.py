@@ -49,19 +49,26 @@ class Nights:
     async def start(self, *, actor: str, opened: bool, clock_is_right: bool = False) -> NightId:
         """A run is under way, whatever the window: a new one, or the one that is at work already. `opened`: the CA key
         was opened for it, and is closed afterwards."""
-        if opened:
-            self._lock_for = actor
         async with self._turn:
             if self._current is not None:
+                self._lock_for = actor if opened else self._lock_for
                 return self._current
-            now = self._services.clock.now()
-            async with self._services.database.transaction() as tx:
-                for left in await store.unfinished(tx):  # of a process that is gone; its renewals go on in this run
-                    await store.change(tx, left.id, finished=now)
-                night_id = await store.begin(tx, window=None, now=now)
-            self._current = night_id
+            try:
+                night_id = await self._begin()
+            except BaseException:  # whatever it is: no run will close it
+                if opened:
+                    await authorities.lock(self._services, actor=actor)
+                raise
+            self._current, self._lock_for = night_id, actor if opened else None
         self._spawn(self._guarded(self._carry_out(night_id, None, clock_is_right=clock_is_right)))
         return night_id
+
+    async def _begin(self) -> NightId:
+        now = self._services.clock.now()
+        async with self._services.database.transaction() as tx:
+            for left in await store.unfinished(tx):  # of a process that is gone; its renewals go on in this run
+                await store.change(tx, left.id, finished=now)
+            return await store.begin(tx, window=None, now=now)
 
     async def keep(self) -> None:
         """The server's part: runs in their windows, and alarms that are true at any time of day. Never returns."""
