@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from fleetseal.core.errors import Conflict, InvalidInput
-from fleetseal.core.model import Login
-from fleetseal.operations import credentials, discover
+from fleetseal.core.model import Anchored, Login
+from fleetseal.devices.discovery.sighting import Sighting
+from fleetseal.operations import credentials, discover, inventory
 from fleetseal.operations.discover import Discovery, Search, Wanted
+from fleetseal.operations.looking import Look
 from tests.site import PASSWORD, USERNAME, DeviceSpec, Site, site
 
 
@@ -83,6 +85,20 @@ async def test_a_range_is_searched_without_credentials_and_adopted_by_a_person(t
         assert [one["result"] for one in again] == ["known", "known", "found"]
         assert again[0]["device"]["mac"] == found[0]["mac"]
         assert place.fleet.devices[2].credential_bytes == 0
+
+
+async def test_a_device_that_is_removed_during_a_search_fails_nothing(tmp_path: Path) -> None:
+    async with site(tmp_path / "data", "12.11", authority=False) as place:
+        [camera] = place.fleet.devices
+        await place.add(camera)
+        settings = await place.settings()
+        look = Look(place.services, settings, place.services.connect(settings), Anchored(()), ranged=True)
+        row = await look.at(Sighting(camera.address, camera.http_port, camera.https_port, seen_by=("range",)))
+        assert row is not None
+        assert row["result"] == "known"
+        await inventory.remove(place.services, actor="test", references=(camera.serial,))
+        await look.follow_known()
+        assert (row["result"], row["device"]) == ("found", None)
 
 
 async def test_another_device_than_the_one_found_is_not_adopted(tmp_path: Path) -> None:

@@ -78,8 +78,12 @@ class Look:
         moved = await follow(self.services, self.connector, whole)  # not those seen by one port alone
         async with self.services.database.reading() as tx:
             context = await Context.read(self.services, tx)
+            known = {device.id: device for device in await inventory.some(tx, [one.device_id for one in self.known])}
             for one in self.known:
-                device = await inventory.get(tx, one.device_id)
+                device = known.get(one.device_id)
+                if device is None:
+                    one.row.update(result="found", message="It was removed from the inventory meanwhile.")
+                    continue
                 here = one.seen.endpoint.host
                 message = known_message(device, here, moved=device.id in moved and device.address == here)
                 one.row.update(message=message, device=context.row(device))
