@@ -27,6 +27,7 @@ ALLOWED = {
 
 ONLY_IN = {
     "cryptography": ("pki/", "core/secrets.py", "devices/tls.py", "sim/"),
+    "argon2": ("core/passwords.py",),
     "aiohttp": ("devices/",),
     "zeroconf": ("devices/",),
     "dbos": ("jobs/engine.py",),

@@ -10,7 +10,7 @@ import getpass
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from fleetseal.core.runtime import Clock, Rng, SystemClock, SystemRng, until_fir
 
 if TYPE_CHECKING:
     from fleetseal.core.config import Settings
+    from fleetseal.core.passwords import Passwords
     from fleetseal.core.secrets import Secret
     from fleetseal.devices.driver import Connector
     from fleetseal.jobs.engine import Engine
@@ -244,9 +245,11 @@ async def open_application(
     clock: Clock | None = None,
     rng: Rng | None = None,
     environment: Mapping[str, str] | None = None,
+    passwords: "Passwords | None" = None,
 ) -> AsyncIterator[Application]:
     """This process owns `data` until the block ends. `work`: jobs run and the socket is open from the start, and with
-    `web` the web application is offered; otherwise jobs run from the first request that needs them.
+    `web` the web application is offered; otherwise jobs run from the first request that needs them. `passwords`:
+    hashes of another cost than the system's.
 
     Raises InUse at once when another process owns it, StoreError when it cannot be used, Conflict when a restore into
     it was interrupted.
@@ -259,6 +262,7 @@ async def open_application(
     with owned(data):
         require_finished(data)
         services = await _services(data, clock, rng, config.environment() if environment is None else environment)
+        services = services if passwords is None else replace(services, passwords=passwords)
         try:
             async with asyncio.TaskGroup() as group:
                 application = Application(services, group, serving=work)

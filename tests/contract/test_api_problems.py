@@ -36,6 +36,8 @@ EXITS = {
     errors.Conflict: WRONG,
     errors.Forbidden: WRONG,
     errors.NotSignedIn: WRONG,
+    errors.SignInRefused: WRONG,
+    errors.ConfirmPassword: WRONG,
     errors.NotSupported: WRONG,
     errors.IssuanceRefused: WRONG,
     errors.NotFound: MISSING,
@@ -46,7 +48,11 @@ EXITS = {
 
 @pytest.mark.parametrize("kind", [one for one in _classes() if one.__module__ == "fleetseal.core.errors"])
 def test_every_error_has_a_status_and_an_exit_code(kind: type[FleetsealError]) -> None:
-    error = kind("x", rule="r") if kind is errors.IssuanceRefused else kind("x")
+    members: dict[type[FleetsealError], dict[str, Any]] = {
+        errors.IssuanceRefused: {"rule": "r"},
+        errors.TooManyAttempts: {"seconds": 1},
+    }
+    error = kind("x", **members.get(kind, {}))
     nearest = next(one for one in kind.__mro__ if one in STATUS)
     assert nearest is not FleetsealError or kind is FleetsealError, "a class of its own status, or below one"
     assert 400 <= status_of(error) < 600

@@ -64,7 +64,7 @@ def test_the_page_names_every_action() -> None:
     named = set(re.findall(r"`([a-z][a-z ]+)`", page))
     places = [
         r'\baction="([a-z ]+)"',
-        r'_line\(services, tx, "([a-z ]+)"',
+        r'\bline\(services, tx, "([a-z ]+)"',
         r'_audit\(tx, "([a-z ]+)"',
         r'complete\("([a-z ]+)"',
         r'_record_key\(services, actor, "([a-z ]+)"',

@@ -1,6 +1,6 @@
-"""Who may ask what: every route says so, and whoever did not come by a way of this user alone says who it is."""
+"""Who may ask what: every route says so, and everybody says who it is (WEB-DENY-DEFAULT, WEB-SAME-SITE)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +8,29 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from fleetseal.app import Application, open_application
-from fleetseal.web.auth import VIEWER, Guarded, needs, routes_of
+from fleetseal.app import Application
+from fleetseal.core.access import Role
+from fleetseal.web.auth import VIEWER, Guarded, Need, needs, routes_of
+from tests import people
+from tests.people import add_user, signed_in, stranger
+
+UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 @pytest.fixture
 async def application(tmp_path: Path) -> AsyncIterator[Application]:
-    async with open_application(tmp_path / "data", environment={}) as opened:
+    async with people.application(tmp_path / "data") as opened:
         yield opened
 
 
-def client(asgi: Any) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+def every_route(application: Application) -> Iterator[tuple[str, str, Need]]:
+    for path, methods, need in routes_of(application.api):
+        for method in sorted(methods):
+            yield (
+                method,
+                path.removeprefix("/api/v1") if path.startswith("/api/v1") else f"http://localhost{path}",
+                need,
+            )
 
 
 async def silent() -> None:
@@ -33,13 +43,12 @@ async def marked() -> None:
 
 
 def test_a_route_that_names_no_role_cannot_be_declared() -> None:
-    """WEB-DENY-DEFAULT."""
     with pytest.raises(LookupError, match="/planted does not say who may ask it"):
         APIRouter(route_class=Guarded).add_api_route("/planted", silent)
 
 
 def test_a_route_that_would_not_ask_is_not_served() -> None:
-    """WEB-DENY-DEFAULT: of another kind, in a router that was included, or mounted beside the API."""
+    """Of another kind, in a router that was included, or mounted beside the API."""
     router = APIRouter(prefix="/planted")
     router.add_api_route("", marked)
     served = FastAPI(openapi_url=None)
@@ -54,15 +63,137 @@ def test_a_route_that_would_not_ask_is_not_served() -> None:
         list(routes_of(mounting))
 
 
-async def test_strangers_learn_nothing(application: Application) -> None:
-    """Every path and method, with a body that is malformed: it is not even read."""
+async def test_only_signing_in_is_public(application: Application) -> None:
+    assert {(method, path) for method, path, need in every_route(application) if need.role is None} == {
+        ("GET", "/session"),
+        ("POST", "/session"),
+        ("DELETE", "/session"),
+        ("POST", "/session/setup"),
+    }
+
+
+MALFORMED = {"content": b"{", "headers": {"Content-Type": "application/json"}}
+"""A body that is not read when the request is refused, and refused (422) when it is not: no route does its work."""
+
+
+async def test_each_role_may_ask_what_its_routes_say(application: Application) -> None:
+    """Every route, by nobody, and by session, confirmed session and token of each role: as declared, and no more.
+
+    A path's members are words or numbers that nobody knows, and bodies are malformed.
+    """
     asked = 0
-    async with client(application.api) as stranger:
-        for path, methods, need in routes_of(application.api):
-            for method in methods if need.role else ():
-                answer = await stranger.request(method, path, content=b"{", headers={"X-Fleetseal": "1"})
-                assert answer.status_code == 401, f"{method} {path}"
-                assert answer.json()["code"] == "not-signed-in"
+    async with stranger(application.api) as nobody:
+        for method, path, need in every_route(application):
+            if need.role is not None:
+                answer = await nobody.request(method, path, **MALFORMED)  # type: ignore[arg-type]  # as its members are
+                assert (answer.status_code, answer.json()["code"]) == (401, "not-signed-in"), f"{method} {path}"
                 assert answer.headers["www-authenticate"] == "Bearer"
+    for role in Role:
+        await add_user(application, role, role)
+        clients = {
+            "session": await signed_in(application, role),
+            "confirmed": await people.confirmed(application, role),
+            "token": await people.token(application, f"of-{role}", role),
+        }
+        for kind, client in clients.items():
+            for method, path, need in every_route(application):
+                if need.role is None or path.startswith("/session"):
+                    continue
+                if method == "GET" and path in LONG:
+                    continue
+                answer = await client.request(method, _filled(path), **_body(method))
+                code = answer.json().get("code") if answer.headers["content-type"].endswith("problem+json") else None
+                assert _verdict(answer, code) == _declared(need, role, kind), f"{kind} of {role}: {method} {path}"
+                assert answer.headers["cache-control"] == "no-store"
                 asked += 1
-    assert asked > 60
+    assert asked > 9 * 60
+
+
+LONG: set[str] = {"/events"}
+"""Answers that do not end."""
+
+
+def _filled(path: str) -> str:
+    parts = path.split("/")
+    return "/".join("999999" if part.startswith("{") else part for part in parts)
+
+
+def _body(method: str) -> dict[str, Any]:
+    return dict(MALFORMED) if method in UNSAFE else {}
+
+
+def _verdict(answer: httpx.Response, code: str | None) -> str:
+    """`let in`: the route itself answered, in whatever way."""
+    assert answer.status_code != 401
+    if answer.status_code == 403:
+        assert code in ("forbidden", "confirm-password")
+        return str(code)
+    assert answer.status_code < 500 or code != "internal-error", answer.text
+    return "let in"
+
+
+def _declared(need: Need, role: Role, kind: str) -> str:
+    assert need.role is not None
+    order = [Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR]
+    if order.index(role) < order.index(need.role) or (kind == "token" and not need.tokens):
+        return "forbidden"
+    return "confirm-password" if need.confirmed and kind == "session" else "let in"
+
+
+async def test_requests_of_other_sites_have_no_effect(application: Application) -> None:
+    """Every unsafe route, with the cookie of an administrator: as other sites' forms and scripts can send it."""
+    await add_user(application, "anna")
+    browser = await people.confirmed(application, "anna")
+    origin, evil = "http://localhost", "https://evil.example"
+    foreign: list[dict[str, str]] = [
+        {"Sec-Fetch-Site": "cross-site", "X-Fleetseal": "1", "Origin": evil},
+        {"Sec-Fetch-Site": "same-site", "X-Fleetseal": "1", "Origin": "http://other.localhost"},
+        {"Sec-Fetch-Site": "none", "X-Fleetseal": "1"},
+        {"Sec-Fetch-Site": "same-origin"},  # a form of our own page: we have none
+        {"Origin": origin},
+        {"Origin": evil, "X-Fleetseal": "1"},
+        {"Origin": "null", "X-Fleetseal": "1"},
+        {"X-Fleetseal": "1"},
+        {},
+    ]
+    before = [await _state(application)]
+    for method, path, _ in every_route(application):
+        for headers in foreign if method in UNSAFE else ():
+            browser.headers = httpx.Headers(headers)
+            answer = await browser.request(method, _filled(path), json={})
+            assert answer.status_code == 403, f"{method} {path} {headers}"
+            assert answer.json()["detail"] == "This request was not sent by a page of Fleetseal. Nothing was done."
+    assert [await _state(application)] == before
+    browser.headers = httpx.Headers({"Origin": origin, "X-Fleetseal": "1"})  # an older browser, on our own page
+    assert (await browser.put("/settings/https.soak-seconds", json={"value": "3"})).status_code == 200
+
+
+async def _state(application: Application) -> list[Any]:
+    async with people.own(application) as own:
+        return [(await own.get(path)).json() for path in ("/audit", "/settings", "/users", "/tokens", "/devices")]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.1", ""])
+async def test_on_loopback_no_other_name_reaches_the_api(application: Application, host: str) -> None:
+    """DNS rebinding: another site's name that points here."""
+    async with stranger(application.api) as browser:
+        answer = await browser.get("/session", headers={"Host": host})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8443", "[::1]:8443", "LOCALHOST:1"])
+async def test_on_loopback_its_own_names_do(application: Application, host: str) -> None:
+    async with stranger(application.api) as browser:
+        assert (await browser.get("/session", headers={"Host": host})).status_code == 200
+
+
+async def test_removing_with_revocation_is_for_confirmed_administrators(application: Application) -> None:
+    body = {"devices": ["999999"], "revoke": True}
+    await add_user(application, "oscar", Role.OPERATOR)
+    await add_user(application, "anna")
+    for name, status, code in (("oscar", 403, "forbidden"), ("anna", 403, "confirm-password")):
+        browser = await signed_in(application, name)
+        answer = await browser.post("/devices/removal", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        plain = await browser.post("/devices/removal", json=body | {"revoke": False})
+        assert plain.json()["code"] == "not-found"

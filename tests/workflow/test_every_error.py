@@ -2,25 +2,26 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import text
 
-from fleetseal.app import Application, open_application
+from fleetseal.app import open_application
 from fleetseal.core import errors
 from fleetseal.core.errors import FleetsealError
 from fleetseal.core.model import Alias, Endpoint, FirstUse, KeySpec, Login, PeerTrust, Plaintext, Serial, TaskAction
 from fleetseal.core.secrets import Secret
 from fleetseal.jobs.run import Run
-from fleetseal.operations import alarm_delivery, authorities, inventory
+from fleetseal.operations import access, alarm_delivery, authorities, inventory
 from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import tasks
 from fleetseal.web.feed import Feeds
+from tests import people
 from tests.site import Site, site
 
 PLAIN = Plaintext()
@@ -206,17 +207,28 @@ async def told(here: Site, device: SimulatedDevice) -> None:
     raise Told(outcome["error"], outcome["description"])
 
 
-async def asked(application: Application, method: str, path: str, **body: Any) -> None:
-    """What the API says to somebody on the network."""
-    transport = httpx.ASGITransport(application.api)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1") as stranger:
-        problem = (await stranger.request(method, path, json=body)).json()
+async def not_signed_in(here: Site) -> None:
+    async with people.application(here.services.data / "other") as application:
+        problem = (await people.stranger(application.api).get("/devices")).json()
     raise Told(problem["code"], problem["detail"])
 
 
-async def not_signed_in(here: Site) -> None:
-    async with open_application(here.services.data / "other", environment={}) as application:
-        await asked(application, "GET", "/devices")
+async def sign_in_refused(here: Site) -> None:
+    await access.sign_in(here.services, name="nobody", password=Secret("wrong"), address="192.0.2.1", before=None)
+
+
+async def too_many_attempts(here: Site) -> None:
+    services = people.cheap(here.services)
+    for _ in range(6):
+        with suppress(errors.SignInRefused):
+            await access.sign_in(services, name="nobody", password=Secret("wrong"), address="192.0.2.1", before=None)
+
+
+async def confirm_password(here: Site) -> None:
+    async with people.application(here.services.data / "other") as application:
+        await people.add_user(application, "anna")
+        problem = (await (await people.signed_in(application, "anna")).delete("/users/1")).json()
+    raise Told(problem["code"], problem["detail"])
 
 
 async def delivery_failed(here: Site) -> None:
@@ -229,7 +241,10 @@ CAUSES: dict[type[FleetsealError], tuple[Cause, str]] = {
     errors.InvalidInput: (invalid_input, r"'no address!' is no address: .+"),
     errors.NotFound: (not_found, r".*B8A44F000000.*"),
     errors.Conflict: (conflict, r"There is a CA already: .+ca renew.+"),
-    errors.NotSignedIn: (not_signed_in, r"Nobody is signed in\. .+"),
+    errors.NotSignedIn: (not_signed_in, r"Nobody is signed in, or the session has ended\. .+"),
+    errors.SignInRefused: (sign_in_refused, r"Name or password is wrong\."),
+    errors.ConfirmPassword: (confirm_password, r"Give your password again for this\. Nothing was done\."),
+    errors.TooManyAttempts: (too_many_attempts, r"Too many wrong passwords were given\. Try again in 30 seconds, .+"),
     errors.Locked: (locked, r"The passphrase is wrong.*"),
     errors.Unreachable: (unreachable, r"127\.0\.0\.1 refuses connections on port \d+\."),
     errors.TlsTooOld: (tls_too_old, r"127\.0\.0\.1 port \d+ offers only TLS 1\.0, which is refused\. .+--tls legacy.+"),

@@ -1,5 +1,6 @@
 """What a person is asked: secrets, files and yes or no. Secrets are never arguments."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,12 +44,16 @@ def write(file: Path, content: bytes) -> None:
 
 
 @contextmanager
-def created(file: Path) -> Iterator[TextIO]:
-    """A new text file, open for writing; gone again if the block fails. Raises InvalidInput when there is such a file
-    already, or it cannot be written."""
+def created(file: Path, *, private: bool = False) -> Iterator[TextIO]:
+    """A new text file, open for writing; gone again if the block fails. `private`: only this user may read it (0600).
+    Raises InvalidInput when there is such a file already, or it cannot be written."""
     path = file.expanduser()
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600 if private else 0o666)
+
     try:
-        opened = path.open("x", encoding="utf-8", newline="")
+        opened = open(path, "x", encoding="utf-8", newline="", opener=opener)  # noqa: SIM115 - closed below
         try:
             with opened:
                 yield opened

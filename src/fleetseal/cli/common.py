@@ -22,6 +22,8 @@ _EXIT = {
     "conflict": WRONG,
     "forbidden": WRONG,
     "not-signed-in": WRONG,
+    "sign-in-refused": WRONG,
+    "confirm-password": WRONG,
     "not-supported": WRONG,
     "issuance-refused": WRONG,
 }

@@ -18,6 +18,8 @@ _NOUNS = {
     "alarm": "Conditions that hold now and need attention: list and acknowledge them, and where they are told.",
     "trust": "Trust in the CA on computers: install it on this one, remove it, or show the steps for others.",
     "audit": "The audit log: who did what. List, verify and export it.",
+    "user": "Users who sign in: add, list, change, remove and unlock them; the code for the first one.",
+    "token": "API tokens for programs: add, list and remove them.",
     "settings": "Settings: list, get and set them.",
 }
 _VERBS = {

@@ -1,6 +1,7 @@
 """Who may do what: roles, and whoever asks."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -18,7 +19,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, as it was found for this one request."""
+    """Who asks, as it was found for this one request: an account by a session, an API token, or, with neither, this
+    user of the computer."""
 
     actor: str  # as the audit trail names it
     role: Role
+    account: int | None = None
+    session: int | None = None
+    token: int | None = None
+    confirmed_until: datetime | None = None  # the password of the session was given lately

@@ -1,7 +1,8 @@
 """The error tree. The class decides what happens next; the message is for people.
 
 FleetsealError
-├─ InvalidInput  NotFound  Conflict  Forbidden  NotSignedIn  Locked
+├─ InvalidInput  NotFound  Conflict  Forbidden  Locked
+├─ NotSignedIn  SignInRefused  ConfirmPassword  TooManyAttempts
 ├─ DeviceError
 │   ├─ Unreachable (TlsTooOld)  Busy  OutcomeUnknown
 │   ├─ AuthenticationFailed  CredentialsNeeded  SetupNeeded
@@ -71,6 +72,29 @@ class NotSignedIn(FleetsealError):
     """Nobody known asks: no session and no token, or one that has ended. Nothing was done."""
 
     code = "not-signed-in"
+
+
+class SignInRefused(FleetsealError):
+    """Name, password or code is wrong; which of them is not told. Nothing was done."""
+
+    code = "sign-in-refused"
+
+
+class ConfirmPassword(FleetsealError):
+    """The password must be given again before this is done. Nothing was done."""
+
+    code = "confirm-password"
+
+
+class TooManyAttempts(FleetsealError):
+    """Too many guesses at a password. `seconds`: when the next one is looked at. This one was not."""
+
+    code = "too-many-attempts"
+    disposition = Disposition.RETRY
+
+    def __init__(self, message: str, *, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Locked(FleetsealError):

@@ -43,7 +43,7 @@ async def issuer(services: Services, record: AuthorityRecord, file: KeyFile, sig
 async def key_opened(services: Services, tx: Transaction, record: AuthorityRecord, *, actor: str) -> None:
     """A CA key is about to be opened without a passphrase of a person."""
     by = "a remembered passphrase" if record.remembered else "signer.key"
-    await _line(services, tx, "ca key open", record.name, {"by": by}, actor=actor)
+    await line(services, tx, "ca key open", record.name, {"by": by}, actor=actor)
 
 
 # ---------------------------------------------------------------- logins
@@ -56,25 +56,25 @@ async def logins_used(services: Services, devices: Sequence[Device], *, actor: s
     labels = [device.label for device in devices]
     name = labels[0] if len(labels) == 1 else f"{len(labels)} devices"
     async with services.database.transaction() as tx:
-        await _line(services, tx, "login use", name, {"for": purpose, "devices": labels}, actor=actor)
+        await line(services, tx, "login use", name, {"for": purpose, "devices": labels}, actor=actor)
 
 
 async def poll_begins(services: Services) -> None:
     """As `logins_used`, once for all that the server's poll will read until it ends."""
     async with services.database.transaction() as tx:
-        await _line(services, tx, "login use", "every device", {"for": "poll, until the server ends"})
+        await line(services, tx, "login use", "every device", {"for": "poll, until the server ends"})
 
 
 async def credential_tried(services: Services, tx: Transaction, device: Device, credential: Credential) -> None:
     """A named credential is about to be sent to a device that has no login."""
-    await _line(services, tx, "credential try", device.label, {"credential": credential.name})
+    await line(services, tx, "credential try", device.label, {"credential": credential.name})
 
 
 async def login_stored(
     services: Services, tx: Transaction, device: Device, login: Login, *, actor: str = OURSELVES
 ) -> None:
     """A login that works is kept for a device."""
-    await _line(services, tx, "device login", device.label, {"username": login.username}, actor=actor)
+    await line(services, tx, "device login", device.label, {"username": login.username}, actor=actor)
 
 
 # ---------------------------------------------------------------- trust
@@ -86,10 +86,17 @@ async def trust_changed(services: Services, tx: Transaction, before: Device, aft
         return
     pin = None if after.trust_pin is None else after.trust_pin.hex()
     detail = {"before": before.trust_level, "after": after.trust_level, "pin": pin}
-    await _line(services, tx, "trust changed", after.label, detail)
+    await line(services, tx, "trust changed", after.label, detail)
 
 
-async def _line(
-    services: Services, tx: Transaction, action: str, name: str, detail: dict[str, Any], *, actor: str = OURSELVES
+async def line(
+    services: Services,
+    tx: Transaction,
+    action: str,
+    name: str,
+    detail: dict[str, Any] | None = None,
+    *,
+    actor: str = OURSELVES,
 ) -> None:
+    """One more record, of this moment; `name` is of the object."""
     await audit.record(tx, now=services.clock.now(), actor=actor, action=action, object=name, detail=detail)

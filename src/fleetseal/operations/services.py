@@ -8,6 +8,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from fleetseal.core.config import Settings, Sources
+from fleetseal.core.passwords import Passwords
 from fleetseal.core.runtime import Clock, LocalZone, Rng, SystemClock
 from fleetseal.core.secrets import Sealer
 from fleetseal.devices.driver import Connector
@@ -37,6 +38,7 @@ class Services:
     sources: Sources  # environment and settings file; `operations.settings.current` adds the database
     send: Send = _SENDER  # carries one message about alarms out of the house
     sending: asyncio.Lock = field(default_factory=asyncio.Lock)  # one round of messages at a time
+    passwords: Passwords = field(default_factory=Passwords)  # of people who sign in
     disk: Callable[[Path], tuple[int, int]] = _disk  # bytes of the file system that holds a path: all, and free
     zone: tzinfo = _HERE  # in which `renewal.window` is read
     failpoint: Callable[[str], None] = lambda _: None  # told where a crash would matter; crash tests end there

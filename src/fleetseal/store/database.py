@@ -22,7 +22,7 @@ from fleetseal.core.errors import Conflict, StoreError
 
 Transaction: TypeAlias = AsyncConnection
 
-SCHEMA_REVISION = "0013"
+SCHEMA_REVISION = "0014"
 """The newest migration. A database that says so is opened without loading the migration tool."""
 
 
@@ -172,6 +172,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
 # ---------------------------------------------------------------- errors
 
 _UNIQUE = {
+    "account.name": "There is a user of this name already.",
+    "api_token.name": "There is a token of this name already.",
     "credential.name": "There is a credential of this name already.",
     "device.serial": "This device is in the inventory already.",
     "device.address": "Another device of the inventory has this address and HTTPS port.",

@@ -1,6 +1,6 @@
 """All tables, whichever module describes them: for migrations, which compare and make them together."""
 
-from fleetseal.store import change_log, device_listing, outbox, repeats
+from fleetseal.store import accounts, change_log, device_listing, outbox, repeats
 from fleetseal.store.schema import metadata
 
-__all__ = ["change_log", "device_listing", "metadata", "outbox", "repeats"]
+__all__ = ["accounts", "change_log", "device_listing", "metadata", "outbox", "repeats"]

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from fleetseal import __version__
 from fleetseal.operations.discover import Discovery
 from fleetseal.web import (
+    accounts,
     alarms,
     audit,
     authorities,
@@ -22,6 +23,7 @@ from fleetseal.web import (
     nightly,
     overview,
     problems,
+    session,
     settings,
     tasks,
 )
@@ -73,6 +75,8 @@ def build(host: Host) -> FastAPI:
         settings,
         events,
         overview,
+        session,
+        accounts,
     )
     for router in (_server, *(noun.router for noun in nouns)):
         api.include_router(router, prefix="/api/v1")

@@ -1,15 +1,23 @@
-"""Who may ask what: each route says where it is declared what it needs, and one that does not is not served
-(WEB-DENY-DEFAULT)."""
+"""Who asks, and what that one may ask. Each route says where it is declared what it needs, and one that does not is not
+served (WEB-DENY-DEFAULT). Nothing else of a request is read before.
 
+Whoever comes by a way that only this user of the computer has is this user. Others show an API token, or a browser
+shows the cookie of a session; the browser must have sent the request from a page of ours (WEB-SAME-SITE).
+"""
+
+import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from fleetseal.core.access import Caller, Role
-from fleetseal.core.errors import Forbidden, NotSignedIn
+from fleetseal.core.errors import ConfirmPassword, Forbidden, NotSignedIn
+from fleetseal.operations import access
+from fleetseal.operations.services import Services
 from fleetseal.web.listener import Asgi, Scope
 from fleetseal.web.repeats import once
 
@@ -19,8 +27,14 @@ ADMINISTRATOR: Final = Role.ADMINISTRATOR
 
 _LOCAL: Final = "fleetseal.local"  # in the scope of a request that came by a way which only this user has
 _CALLER: Final = "fleetseal.caller"  # in the scope of a request that was admitted
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_COOKIE: Final = "fleetseal_session"
+_NOBODY: Final = "Nobody is signed in, or the session has ended. Sign in, and repeat."
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Any]])
+
+
+# ---------------------------------------------------------------- what routes need
 
 
 @dataclass(frozen=True)
@@ -51,10 +65,13 @@ class Guarded(APIRoute):
         handler, need = super().get_route_handler(), _need(self)
 
         async def guarded(request: Request) -> Response:
-            if need.role is None:
-                return await handler(request)
-            request.scope[_CALLER] = caller = await _admitted(request, need, need.role)
-            return await once(request, caller.actor, handler, kept=not need.confirmed)
+            request.scope[_CALLER] = caller = await _admitted(request, need)
+            if caller is None or need.role is None:
+                answer = await handler(request)
+            else:
+                answer = await once(request, caller.actor, handler, kept=not need.confirmed)
+            answer.headers.setdefault("Cache-Control", "no-store")
+            return answer
 
         return guarded
 
@@ -68,12 +85,7 @@ def routes_of(api: FastAPI) -> Iterator[tuple[str, frozenset[str], Need]]:
         yield str(context.path), frozenset(context.methods or ()), _need(context.original_route)
 
 
-def caller_of(request: Request) -> Caller:
-    """Who asks. Raises NotSignedIn on a public route, where nobody was asked."""
-    caller = request.scope.get(_CALLER)
-    if not isinstance(caller, Caller):
-        raise NotSignedIn("Nobody is signed in. Sign in, and repeat.")
-    return caller
+# ---------------------------------------------------------------- who asks
 
 
 def local(application: Asgi, user: str) -> Asgi:
@@ -89,23 +101,137 @@ def local(application: Asgi, user: str) -> Asgi:
     return known
 
 
+def caller_if_any(request: Request) -> Caller | None:
+    """Who asks, on a public route too; None when nobody is signed in."""
+    caller = request.scope.get(_CALLER)
+    return caller if isinstance(caller, Caller) else None
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks. Raises NotSignedIn when nobody is signed in."""
+    if (caller := caller_if_any(request)) is None:
+        raise NotSignedIn(_NOBODY)
+    return caller
+
+
+def require(caller: Caller, role: Role, *, confirmed: bool = False) -> None:
+    """In a route, for what only some of its requests need. Raises Forbidden or ConfirmPassword."""
+    _require_rights(caller, Need(role, confirmed), role)
+
+
 async def still_admitted(request: Request, role: Role) -> bool:
-    """Whether whoever asked this some time ago may still ask it."""
+    """Whether whoever asked this some time ago may still ask it. It does not keep a session from ending."""
     try:
-        await _admitted(request, Need(role), role)
+        await _admitted(request, Need(role), noting=False)
     except (NotSignedIn, Forbidden):
         return False
     return True
 
 
-async def _admitted(request: Request, need: Need, role: Role) -> Caller:
-    """Raises NotSignedIn when nobody known asks, Forbidden when that one may not."""
+def address_of(request: Request) -> str:
+    """From where somebody asks."""
+    return "local" if request.client is None else request.client.host
+
+
+# ---------------------------------------------------------------- the cookie
+
+
+def cookie_of(request: Request) -> str | None:
+    """What the browser's session is known by."""
+    return request.cookies.get(_cookie_name(request))
+
+
+def set_cookie(request: Request, answer: Response, value: str) -> None:
+    """The browser has this session from now on, until it is closed. No script reads it, no other site's page sends it,
+    and over TLS no other host and no plain connection gets it (the prefix `__Host-`)."""
+    answer.set_cookie(
+        _cookie_name(request), value, path="/", secure=_over_tls(request), httponly=True, samesite="strict"
+    )
+
+
+def clear_cookie(request: Request, answer: Response) -> None:
+    answer.delete_cookie(_cookie_name(request), path="/", secure=_over_tls(request), httponly=True, samesite="strict")
+
+
+def _cookie_name(request: Request) -> str:
+    return f"__Host-{_COOKIE}" if _over_tls(request) else _COOKIE
+
+
+def _over_tls(request: Request) -> bool:
+    return request.url.scheme == "https"
+
+
+# ---------------------------------------------------------------- admission
+
+
+async def _admitted(request: Request, need: Need, *, noting: bool = True) -> Caller | None:
+    """Who asks, None on a public route where nobody is signed in.
+
+    Raises NotSignedIn, Forbidden or ConfirmPassword.
+    """
     caller = request.scope.get(_LOCAL)
     if not isinstance(caller, Caller):
-        raise NotSignedIn("Nobody is signed in. Sign in, and repeat.")
+        _require_known_host(request)
+        caller = await _identified(request, unsure=need.role is None, noting=noting)
+    if need.role is None:
+        return caller
+    if caller is None:
+        raise NotSignedIn(_NOBODY)
+    _require_rights(caller, need, need.role)
+    return caller
+
+
+async def _identified(request: Request, *, unsure: bool, noting: bool) -> Caller | None:
+    """By token or session. Raises NotSignedIn when a token is shown that lets nobody in, Forbidden when a browser's
+    request was not sent by a page of ours: one with a session, or, where anybody may ask (`unsure`), any."""
+    services: Services = request.app.state.backend.services
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.casefold() == "bearer":
+        caller = await access.by_token(services, token.strip())
+        if caller is None:
+            raise NotSignedIn("The API token is wrong, was removed, or has ended. Nothing was done.")
+        return caller
+    cookie = cookie_of(request)
+    if request.method not in _SAFE and (unsure or cookie is not None):
+        _require_own_page(request)
+    return None if cookie is None else await access.by_session(services, cookie, noting=noting)
+
+
+def _require_rights(caller: Caller, need: Need, role: Role) -> None:
     if not caller.role.includes(role):
         raise Forbidden(f"This needs the role {role}, and {caller.actor} is {caller.role}. Nothing was done.")
-    return caller
+    if caller.token is not None and not need.tokens:
+        raise Forbidden("This cannot be done by an API token: sign in as a user. Nothing was done.")
+    if need.confirmed and caller.session is not None and caller.confirmed_until is None:
+        raise ConfirmPassword("Give your password again for this. Nothing was done.")
+
+
+def _require_own_page(request: Request) -> None:
+    """A page of ours sent this request: the browser says so, and a header is there that no other site can send without
+    being asked first, which is never answered. Raises Forbidden."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    host = request.headers.get("host", "")
+    same = site == "same-origin" if site is not None else origin is not None and urlsplit(origin).netloc == host
+    if not same or request.headers.get("x-fleetseal") != "1":
+        raise Forbidden("This request was not sent by a page of Fleetseal. Nothing was done.")
+
+
+def _require_known_host(request: Request) -> None:
+    """On loopback, a page of another site must not reach us by a name of its own that it lets point here (DNS
+    rebinding). Raises Forbidden."""
+    if _is_loopback(str((request.scope.get("server") or ("",))[0])):
+        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        if not _is_loopback(name or ""):
+            raise Forbidden("This server is reached as localhost only. Nothing was done.")
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _need(route: APIRoute) -> Need:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fleetseal.core.model import Login
 from fleetseal.operations import clocks, importing, inventory, pages, setting_up, trusting
 from fleetseal.operations.inventory import Changes
-from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
+from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs, require
 from fleetseal.web.backend import Asked
 from fleetseal.web.lists import POSITION, After, Filters, Limit, Rows, Sort
 from fleetseal.web.schemas import (
@@ -147,4 +147,6 @@ async def compare_clocks(backend: Asked, body: ClockRequest) -> Rows:
 @router.post("/removal", summary="Forget devices; what was issued to them stays on record")
 @needs(OPERATOR)
 async def remove_devices(backend: Asked, body: Removal) -> Rows:
+    if body.revoke:
+        require(backend.caller, ADMINISTRATOR, confirmed=True)
     return await inventory.remove(backend.services, actor=backend.actor, references=body.devices, revoke=body.revoke)

@@ -19,6 +19,9 @@ STATUS: dict[type[FleetsealError], int] = {
     errors.Conflict: 409,
     errors.Forbidden: 403,
     errors.NotSignedIn: 401,
+    errors.SignInRefused: 401,
+    errors.ConfirmPassword: 403,
+    errors.TooManyAttempts: 429,
     errors.Locked: 423,
     errors.DeviceError: 502,
     errors.TrustFailure: 502,
@@ -45,6 +48,8 @@ def install(api: FastAPI, rng: Rng) -> None:
         assert isinstance(error, FleetsealError)
         answer = _problem(status_of(error), error.code, error.message, rule=getattr(error, "rule", None))
         answer.headers.update(_CHALLENGE.get(type(error), {}))
+        if isinstance(error, errors.TooManyAttempts):
+            answer.headers["Retry-After"] = str(error.seconds)
         return answer
 
     async def malformed(_: Request, error: Exception) -> JSONResponse:
@@ -87,7 +92,7 @@ def problem_document(status: int, code: str, detail: str, **members: Any) -> tup
 
 def _problem(status: int, code: str, detail: str, **members: Any) -> JSONResponse:
     content, media_type = problem_document(status, code, detail, **members)
-    return JSONResponse(content, status_code=status, media_type=media_type)
+    return JSONResponse(content, status_code=status, media_type=media_type, headers={"Cache-Control": "no-store"})
 
 
 def _what_is_wrong(error: RequestValidationError) -> str:

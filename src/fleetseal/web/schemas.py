@@ -332,3 +332,52 @@ def login(username: str | None, password: SecretStr | None) -> model.Login | Non
     if username is None or password is None:
         return None
     return model.Login(username, password.get_secret_value())
+
+
+# ---------------------------------------------------------------- people
+
+RoleName = Literal["viewer", "operator", "administrator"]
+
+
+class SignIn(Body):
+    name: str
+    password: SecretStr
+
+
+class FirstSignIn(Body):
+    """`code`: what the server showed when it started without users."""
+
+    code: SecretStr
+    name: str
+    password: SecretStr
+
+
+class PasswordConfirmation(Body):
+    password: SecretStr
+
+
+class PasswordChange(Body):
+    old: SecretStr
+    new: SecretStr
+
+
+class UserAddition(Body):
+    name: str
+    role: RoleName
+    password: SecretStr
+
+
+class UserChange(Body):
+    """What is left out stays as it is."""
+
+    name: str | None = None
+    role: RoleName | None = None
+    password: SecretStr | None = None
+
+
+class TokenAddition(Body):
+    """`days`: until it ends."""
+
+    name: str
+    scope: RoleName
+    days: int = 365
