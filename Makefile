@@ -12,7 +12,7 @@ PARALLEL := -n $(WORKERS) --dist load --maxschedchunk 1
 .PHONY: help demo test fuzz check pages format torture bench lock clean
 
 help:
-	@echo "make demo    a virtual site, a CA, HTTPS on every camera, verified by openssl"
+	@echo "make demo    a virtual site, a CA, HTTPS on cameras, verified by openssl; the rest is yours in the browser"
 	@echo "make test    all tests"
 	@echo "make fuzz    a million mutated answers, from a seed of its own: SEED=N repeats one"
 	@echo "make check   format, lint, types, architecture"

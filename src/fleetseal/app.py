@@ -48,6 +48,14 @@ class Reach:
     token: str | None = None
 
 
+@dataclass(frozen=True)
+class Offered:
+    """The web application. `code`: with it the first administrator is made; None when there are users."""
+
+    address: str
+    code: "Secret | None"
+
+
 @asynccontextmanager
 async def connect_or_open(data: Path) -> AsyncIterator[Reach]:
     """The API of whoever owns `data`; if nobody does, this process does until the block ends.
@@ -80,12 +88,14 @@ async def running_server(data: Path) -> Reach | None:
     return Reach(socket=place.socket, port=place.port, token=place.token)
 
 
-async def serve(data: Path, stop: Callable[[Callable[[], None]], None], wish: WebWish) -> None:
+async def serve(
+    data: Path, stop: Callable[[Callable[[], None]], None], wish: WebWish, ready: Callable[[Offered | None], None]
+) -> None:
     """The API, the web application and the jobs, until asked to stop; then no device is begun any more and those in
     work finish.
 
-    `stop` is given the function that asks. Raises Conflict when another process owns `data`, InUse when that one does
-    not answer, and as `web.entrance.Entrance.open`.
+    `stop` is given the function that asks, `ready` what is offered to browsers, once it is. Raises Conflict when
+    another process owns `data`, InUse when that one does not answer, and as `web.entrance.Entrance.open`.
     """
     clock = SystemClock()
     deadline = clock.monotonic() + _OWNER_PATIENCE
@@ -107,6 +117,7 @@ async def serve(data: Path, stop: Callable[[Callable[[], None]], None], wish: We
             _log.info("CRLs and CA certificates for everybody at %s", application.public.shown)
         if application.address is not None:
             _log.info("The web application is at %s", application.address)
+        ready(await application.offered())
         await asked.wait()
         _log.info("Stopping: devices in work finish, no new one is begun.")
 
@@ -196,6 +207,15 @@ class Application:
 
         self.entrance = Entrance(self.services, self.api)
         await self.entrance.open(self._group, await in_force(self.services), wish)
+
+    async def offered(self) -> Offered | None:
+        """What to tell whoever began to serve; None where browsers are not served. A new code each time."""
+        from fleetseal.operations.access import make_setup_code
+        from fleetseal.operations.recording import OURSELVES
+
+        if self.address is None:
+            return None
+        return Offered(self.address, await make_setup_code(self.services, actor=OURSELVES))
 
     async def leave(self) -> None:
         """Requests in progress are answered, devices in work finish, nothing runs any more."""

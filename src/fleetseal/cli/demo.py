@@ -10,15 +10,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetseal.cli import output
 from fleetseal.cli.client import connected
 from fleetseal.cli.common import DONE, FAILED, Flag
 from fleetseal.cli.demo_watch import watch
+from fleetseal.cli.serve import first_steps, on_signal
 from fleetseal.core.config import WebWish
 from fleetseal.core.errors import FleetsealError, InvalidInput
-from fleetseal.core.runtime import SystemClock
+
+if TYPE_CHECKING:
+    from fleetseal.app import Offered
 
 _SOAK, _PATIENCE = 3, 12  # seconds
 _FAULTS = {
@@ -51,11 +54,12 @@ class _Site:
         return next(device for device in self.devices if device["profile"] == profile)
 
 
-async def demo(*, devices: int = 7, port: int = 0, stay: Flag = False) -> int:
-    """Secure a virtual site in a throw-away data directory, and let openssl verify it.
+async def demo(*, devices: int = 7, port: int = 0, once: Flag = False, stay: Flag = False) -> int:
+    """Secure a virtual site in a throw-away data directory, let openssl verify it, and end at the web application.
 
     Cameras of four firmware generations, three of them with a fault, get certificates of a new CA; each is then
-    verified by the openssl command. Nothing outside this computer is contacted, and nothing is left behind.
+    verified by the openssl command. On a terminal half of them are left to you and the web application, until Ctrl-C;
+    elsewhere all are secured, and it ends. Nothing outside this computer is contacted, and nothing is left behind.
 
     Parameters
     ----------
@@ -63,20 +67,24 @@ async def demo(*, devices: int = 7, port: int = 0, stay: Flag = False) -> int:
         How many virtual cameras: one of each firmware, and round again.
     port
         The first port of the virtual site; each camera takes two. Default: free ones.
+    once
+        Secure all of them and end, on a terminal too.
     stay
-        Keep the site running at the end, to look at it from another terminal, until Ctrl-C.
+        Leave half of them to you, without a terminal too.
     """
     if devices < 1:
         raise InvalidInput("A site has at least one camera.")
     if not 0 <= port <= 65_535 - 2 * devices:
         raise InvalidInput(f"{devices} cameras take two ports each: there are not so many from {port} on.")
+    if once and stay:
+        raise InvalidInput("It cannot end at once and stay: give --once or --stay.")
+    staying = stay or (sys.stdout.isatty() and not once)
     folder = Path(tempfile.mkdtemp(prefix="fleetseal-demo-"))
     try:
-        async with _virtual_site(folder, devices, port) as site, _server(site.data):
-            verified = await _show(site)
-            if stay:
-                output.say(f"The site stays until Ctrl-C. In another terminal: export FLEETSEAL_DATA={site.data}")
-                await asyncio.Event().wait()
+        async with _virtual_site(folder, devices, port) as site, _server(site.data, offer=staying) as offered:
+            verified = await _show(site, _half(site) if staying else site.devices)
+            if offered is not None:
+                await _hand_over(site, offered)
     except OSError as error:
         raise InvalidInput(f"The virtual site cannot run: {error.strerror or error}. Try another --port.") from error
     finally:
@@ -84,7 +92,29 @@ async def demo(*, devices: int = 7, port: int = 0, stay: Flag = False) -> int:
     return DONE if verified else FAILED
 
 
-async def _show(site: _Site) -> bool:
+async def _hand_over(site: _Site, offered: "Offered") -> None:
+    """The newcomer goes on in the browser, until Ctrl-C."""
+    _say("6  The rest is yours")
+    if offered.code is not None:
+        for line in first_steps(offered.address, offered.code):
+            output.say(f"   {line}")
+    output.say("   Then: Devices, choose those that are Disabled, Security > HTTPS > Enable/Update.")
+    output.say(f"   In another terminal: export FLEETSEAL_DATA={site.data}")
+    output.say("   All of it stays until Ctrl-C, and then it is gone.")
+    sys.stdout.flush()
+    enough = asyncio.Event()
+    on_signal(enough.set)
+    await enough.wait()
+
+
+def _half(site: _Site) -> list[dict[str, Any]]:
+    """Those with a fault, because they have something to show, and others, in the order of the site."""
+    ordered = sorted(site.devices, key=lambda one: not _fault(one))
+    chosen = {one["serial"] for one in ordered[: (len(ordered) + 1) // 2]}
+    return [one for one in site.devices if one["serial"] in chosen]
+
+
+async def _show(site: _Site, chosen: list[dict[str, Any]]) -> bool:
     _say(
         "The virtual site",
         "Real TLS, real logins; keys are made in the device. `inferred`: no recording stands behind it.",
@@ -122,13 +152,16 @@ async def _show(site: _Site) -> bool:
         output.say("Firmware 6.50 speaks TLS 1.0 only (inferred). Nothing gets weaker by itself: a person allows it.")
         await _type(site, "device", "set", "--filter", "firmware:6.50", "--tls", "legacy")
 
-    _say("4  HTTPS on all of them")
-    await _enable(site, {"action": "Enable HTTPS", "selection": {"all": True}}, "https", "enable", "--all")
-    await _mend(site)
+    everything = len(chosen) == len(site.devices)
+    _say("4  HTTPS on all of them" if everything else f"4  HTTPS on {len(chosen)} of them")
+    named = [] if everything else [_mac(one) for one in chosen]
+    body = {"action": "Enable HTTPS", "selection": {"all": everything, "devices": named}}
+    await _enable(site, body, "https", "enable", *(named or ["--all"]))
+    await _mend(site, chosen)
 
     _say("5  An independent witness")
     await _type(site, "ca", "export", "--output", str(site.bundle), quietly=True)
-    return await _witness(site)
+    return await _witness(site, chosen)
 
 
 # ---------------------------------------------------------------- the site
@@ -164,18 +197,20 @@ def _described(profiles: list[str], port: int) -> list[str]:
 
 
 @asynccontextmanager
-async def _server(data: Path) -> AsyncIterator[None]:
-    """`fleetseal serve` on this data runs inside the block."""
+async def _server(data: Path, *, offer: bool) -> AsyncIterator["Offered | None"]:
+    """`fleetseal serve` on this data runs inside the block; with `offer` the web application too, at a free port."""
     from fleetseal import app
 
     asked: list[Callable[[], None]] = []
-    async with _running(app.serve(data, asked.append, WebWish(host=""))) as serving:
+    ready: asyncio.Future[Offered | None] = asyncio.get_running_loop().create_future()
+    wish = WebWish(host="127.0.0.1" if offer else "", port=0)
+    async with _running(app.serve(data, asked.append, wish, ready.set_result)) as serving:
         try:
-            while await app.running_server(data) is None:
-                if serving.done():
-                    await serving
-                await SystemClock().sleep(0.05)
-            yield
+            either: set[asyncio.Future[Any]] = {serving, ready}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                await serving
+            yield ready.result()
         finally:
             for stop in asked:
                 stop()
@@ -232,11 +267,11 @@ async def _enable(site: _Site, body: dict[str, Any], *shown: str) -> dict[str, A
         return await watch(client, int(begun["id"]), {_mac(one): _firmware(one) for one in site.devices})
 
 
-async def _mend(site: _Site) -> None:
+async def _mend(site: _Site, chosen: list[dict[str, Any]]) -> None:
     """The camera that was rolled back works as before; its fault is mended, and it is tried again."""
     import httpx
 
-    broken = [one for one in site.devices if one["profile"] in _FAULTS and "tls_dead" in _FAULTS[one["profile"]][1]]
+    broken = [one for one in chosen if one["profile"] in _FAULTS and "tls_dead" in _FAULTS[one["profile"]][1]]
     if not broken:
         return
     output.say("The camera whose TLS was dead was put back: it serves what it served before. Its fault is mended now:")
@@ -248,7 +283,7 @@ async def _mend(site: _Site) -> None:
     await _enable(site, {"retry": failed}, "task", "retry", str(failed))
 
 
-async def _witness(site: _Site) -> bool:
+async def _witness(site: _Site, chosen: list[dict[str, Any]]) -> bool:
     """openssl connects to every camera and verifies chain and address; whether all are verified."""
     openssl = shutil.which("openssl")
     if openssl is None:
@@ -256,9 +291,9 @@ async def _witness(site: _Site) -> bool:
         return False
     async with connected(site.data) as client:
         rows = {one["mac"]: one for one in await client.get("devices")}
-    typical = _arguments(site, site.devices[-1])
+    typical = _arguments(site, chosen[-1])
     output.say(f"$ openssl {shlex.join(typical).replace(str(site.folder) + '/', '')}")
-    table = [(one, rows[_mac(one)], await _verified(openssl, _arguments(site, one))) for one in site.devices]
+    table = [(one, rows[_mac(one)], await _verified(openssl, _arguments(site, one))) for one in chosen]
     output.say("  … and the same for each camera:")
     output.table(
         ("MAC Address", "Model", "Firmware", "HTTPS", "Issuer", "Valid until", "openssl"),
