@@ -15,11 +15,13 @@ from fastapi.responses import StreamingResponse
 from fleetseal import __version__
 from fleetseal.app import Application, open_application
 from fleetseal.core.model import Login
+from fleetseal.core.passwords import Passwords
 from fleetseal.operations import inventory, settings
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
 from fleetseal.web.door import Door
 from fleetseal.web.listener import Asgi, Scope
 from fleetseal.web.pages import Pages, files
+from tests.people import CHEAP
 from tests.site import template
 
 
@@ -47,20 +49,27 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(data: Path, *specs: str | DeviceSpec, authority: bool = True) -> AsyncIterator[Served]:
-    """The server works on `data`, with a CA unless not wanted."""
+async def serving(
+    data: Path, *specs: str | DeviceSpec, authority: bool = True, door: bool = False
+) -> AsyncIterator[Served]:
+    """The server works on `data`, with a CA unless not wanted. `door`: whoever comes must sign in; otherwise everybody
+    is an administrator."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())  # an engine that ended took the one before
     shutil.copytree(await template(authority=authority), data, dirs_exist_ok=True)
     async with Fleet(specs) as fleet:
         await fleet.maker.open()
         roots = data / "maker-roots.pem"
         roots.write_bytes(fleet.maker.roots_pem)
-        async with open_application(data, work=True, environment={}) as application, asyncio.TaskGroup() as group:
+        async with (
+            open_application(data, work=True, environment={}, passwords=Passwords(CHEAP)) as application,
+            asyncio.TaskGroup() as group,
+        ):
             await settings.set_(application.services, actor="test", key="devices.maker-roots", value=str(roots))
-            door = Door(Pages(_stand_in(application), files()), "127.0.0.1", 0)
-            await door.open(group)
-            yield Served(f"http://127.0.0.1:{door.port}", application, fleet)
-            await door.close()
+            api = application.api if door else _stand_in(application)
+            opened = Door(Pages(api, files()), "127.0.0.1", 0)
+            await opened.open(group)
+            yield Served(f"http://127.0.0.1:{opened.port}", application, fleet)
+            await opened.close()
 
 
 def _stand_in(application: Application) -> Asgi:

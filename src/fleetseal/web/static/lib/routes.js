@@ -27,6 +27,7 @@ export const ROUTES = [
   { path: '/configuration/discovery', label: 'Discovery', group: 'Configuration', load: () => import('../pages/configuration/discovery.js') },
   { path: '/configuration/renewal', label: 'Renewal', group: 'Configuration', load: () => import('../pages/configuration/renewal.js') },
   { path: '/configuration/alarms', label: 'Alarm delivery', group: 'Configuration', load: () => import('../pages/configuration/alarms.js') },
+  { path: '/configuration/users', label: 'Users and tokens', group: 'Configuration', load: () => import('../pages/configuration/users.js') },
   { path: '/configuration/audit', label: 'Audit log', group: 'Configuration', load: () => import('../pages/configuration/audit.js') },
   { path: '/configuration/backup', label: 'Backup', group: 'Configuration', load: () => import('../pages/configuration/backup.js') },
   { path: '/trust', label: 'Trust', icon: 'trust', load: () => import('../pages/trust.js') },
