@@ -1,7 +1,7 @@
 """Finding devices: what answers on the network is looked at without any credential, and a person adopts from it."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fleetseal.core.errors import Conflict, InvalidInput
@@ -12,7 +12,7 @@ from fleetseal.devices.discovery.interfaces import chosen, on_link
 from fleetseal.devices.discovery.scan import Progress
 from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.operations import issuing
-from fleetseal.operations.adding import Adding, Ports, Target, check_port, dialled, failed, typed_name
+from fleetseal.operations.adding import Adding, Ports, Target, check_port, dialled, failed, parse_target, typed_name
 from fleetseal.operations.listing import Row
 from fleetseal.operations.looking import Look, resolves_to
 from fleetseal.operations.naming import is_address
@@ -27,17 +27,39 @@ _LONGEST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Search:
-    """What was asked: these ranges, or, without one, whatever announces itself on these interfaces (none named: all).
+    """What was asked: these ranges, or these targets as of `device add`, or, without either, whatever announces itself
+    on these interfaces (none named: all).
 
     `seconds`: how long one address may take to accept a connection, or how long announcements are listened to.
     The ports are tried where nothing names others.
     """
 
     ranges: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     interfaces: tuple[str, ...] = ()
     seconds: float | None = None
     http_port: int | None = None
     https_port: int | None = None
+
+    def check(self) -> None:
+        """Raises InvalidInput for what cannot be searched."""
+        if (self.ranges or self.targets) and self.interfaces:
+            raise InvalidInput("A range is reached by routing: an interface belongs to a search without a range.")
+        if self.ranges and self.targets:
+            raise InvalidInput("Ranges and single targets are two searches. Nothing was sent.")
+        for number in (self.http_port, self.https_port):
+            check_port(number)
+        if self.seconds is not None and not 0 < self.seconds <= _LONGEST_SECONDS:
+            raise InvalidInput(f"The timeout is a number of seconds up to {_LONGEST_SECONDS:.0f}. Nothing was sent.")
+        scan.parse_ranges(self.ranges)
+        self.typed()
+        if not (self.ranges or self.targets):
+            chosen(self.interfaces)
+
+    def typed(self) -> list[Target]:
+        """The targets, each once. Raises InvalidInput."""
+        ports = Ports(self.http_port, self.https_port)
+        return list(dict.fromkeys(parse_target(text, ports) for text in self.targets))
 
 
 @dataclass
@@ -73,28 +95,39 @@ class Discovery:
         """How far the running search is; None when none runs."""
         return None if self._stage is None else self._stage.shown()
 
-    async def search(self, search: Search) -> Row:
+    async def search(self, search: Search, found: Callable[[Row], None] = lambda _: None) -> Row:
         """`{"devices","others"}`: one object as of `device add` for each Axis device, with its ports and `hostname`,
         the name by which it is to be dialled, or null; `result` is `found`, `known` or `failed`; and how many
-        addresses answer as something else.
+        addresses answer as something else. `found` is told each row as soon as it is known, unfinished.
 
         No credential is sent. Raises InvalidInput, sending nothing, on what cannot be searched; Conflict while
         another search runs.
         """
-        if self._stage is not None:
-            raise Conflict("A search runs already. Wait for its end. Nothing was sent.")
+        self.check(search)
         stage = self._stage = Stage()
+        named = bool(search.ranges or search.targets)
         try:
-            sightings = await (self._scan if search.ranges else self._listen)(search, stage)
+            sightings = await self._sightings(search, stage)
             self._stage = stage = Stage("Identify", Progress(total=len(sightings)))
-            answer = await self._identify(sightings, stage.progress, ranged=bool(search.ranges))
-            return answer if search.ranges else {**answer, "devices": _each_once(answer["devices"])}
+            answer = await self._identify(search, sightings, stage.progress, found)
+            return answer if named else {**answer, "devices": _each_once(answer["devices"])}
         finally:
             self._stage = None
 
+    def check(self, search: Search) -> None:
+        """Raises what `search` raises before anything is sent."""
+        if self._stage is not None:
+            raise Conflict("A search runs already. Wait for its end. Nothing was sent.")
+        search.check()
+
+    async def _sightings(self, search: Search, stage: Stage) -> list[Sighting]:
+        if search.targets:
+            return [_typed_sighting(target) for target in search.typed()]
+        return await (self._scan if search.ranges else self._listen)(search, stage)
+
     async def _listen(self, search: Search, stage: Stage) -> list[Sighting]:
         stage.name = "Listen"
-        http_port, https_port, seconds = _bounded(search, _LISTEN_SECONDS)
+        http_port, https_port, seconds = _usual(search, _LISTEN_SECONDS)
         return await automatic.listen(
             chosen(search.interfaces),
             seconds=seconds,
@@ -105,10 +138,8 @@ class Discovery:
         )
 
     async def _scan(self, search: Search, stage: Stage) -> list[Sighting]:
-        if search.interfaces:
-            raise InvalidInput("A range is reached by routing: an interface belongs to a search without a range.")
         addresses = scan.parse_ranges(search.ranges)
-        http_port, https_port, seconds = _bounded(search, _RANGE_SECONDS)
+        http_port, https_port, seconds = _usual(search, _RANGE_SECONDS)
         found = await scan.scan(
             addresses,
             ports=(https_port, http_port),
@@ -119,23 +150,29 @@ class Discovery:
         )
         return [Sighting(address, http_port, https_port, seen_by=("range",)) for address in found]
 
-    async def _identify(self, sightings: Sequence[Sighting], progress: Progress, *, ranged: bool) -> Row:
+    async def _identify(
+        self, search: Search, sightings: Sequence[Sighting], progress: Progress, found: Callable[[Row], None]
+    ) -> Row:
         settings = await in_force(self._services)
         async with self._services.database.reading() as tx:
             own = Anchored(await issuing.anchors(tx), await issuing.intermediates(tx), stolen=await stolen_keys(tx))
-        look = Look(self._services, settings, self._services.connect(settings), own, ranged=ranged)
+        typed = bool(search.targets)
+        ranged = typed or bool(search.ranges)
+        look = Look(self._services, settings, self._services.connect(settings), own, ranged=ranged, one_by_one=typed)
         near, began = on_link(), self._services.clock.monotonic()
 
         async def identified(sighting: Sighting) -> Row | None:
-            address = ipaddress.ip_address(sighting.address)
+            address = ipaddress.ip_address(sighting.address) if is_address(sighting.address) else None
             try:
-                if any(address in network for network in near):
+                if address is not None and any(address in network for network in near):
                     await neighbours.place_for(address, self._services.clock)
                 row = await look.at(sighting)
             finally:
                 progress.done += 1
                 progress.seconds = self._services.clock.monotonic() - began
             progress.found += row is not None and row["result"] != "failed"
+            if row is not None:
+                found(row)
             return row
 
         works = [identified(sighting) for sighting in sightings]
@@ -177,14 +214,15 @@ async def adopt(
     return await side_by_side([adopted(*one) for one in chosen_ones], at_once=settings.jobs_concurrency)
 
 
-def _bounded(search: Search, usual_seconds: float) -> tuple[int, int, float]:
-    """Ports and seconds. Raises InvalidInput."""
-    check_port(search.http_port)
-    check_port(search.https_port)
-    seconds = usual_seconds if search.seconds is None else search.seconds
-    if not 0 < seconds <= _LONGEST_SECONDS:
-        raise InvalidInput(f"The timeout is a number of seconds up to {_LONGEST_SECONDS:.0f}. Nothing was sent.")
-    return search.http_port or 80, search.https_port or 443, seconds
+def _usual(search: Search, usual_seconds: float) -> tuple[int, int, float]:
+    """Ports and seconds."""
+    return search.http_port or 80, search.https_port or 443, search.seconds or usual_seconds
+
+
+def _typed_sighting(target: Target) -> Sighting:
+    """A port behind the address is tried for both, as `device add` does."""
+    first = target.first
+    return Sighting(first.host, first.http_port, first.https_port, seen_by=("address",))
 
 
 def _each_once(rows: Sequence[Row]) -> list[Row]:

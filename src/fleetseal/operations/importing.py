@@ -16,12 +16,22 @@ from fleetseal.store import audit, inventory
 _NOT_CONTACTED: Final = "It was imported and has not been contacted yet: fleetseal device refresh."
 
 
-async def import_(services: Services, *, actor: str, text: str, form: str, login: Login | None, site: str) -> list[Row]:
+async def import_(
+    services: Services,
+    *,
+    actor: str,
+    text: str,
+    form: str,
+    login: Login | None,
+    site: str,
+    preview: bool = False,
+) -> list[Row]:
     """The devices of a file (`csv` or `json`) are in the inventory, or none of them is. No device is contacted.
 
     One object a row: `{"row","address","mac","result","message"}`. `result` is `added`; `known`: it is there already,
     and stays as it is; `failed`, and why; or `skipped`, because other rows failed. `login` is for rows without one.
-    A host name in the file counts as typed by a person. Raises InvalidInput for a file that cannot be read.
+    With `preview` nothing is stored, and what could be added is `new`. A host name in the file counts as typed by a
+    person. Raises InvalidInput for a file that cannot be read.
     """
     check_label("site", site)
     wishes = [_wish(entry, login, site) for entry in sheet.read(text, form)]
@@ -29,8 +39,8 @@ async def import_(services: Services, *, actor: str, text: str, form: str, login
         _judge(wishes, await inventory.every(tx))
         fresh = [] if any(wish.result == "failed" for wish in wishes) else [one for one in wishes if not one.result]
         for wish in wishes:
-            wish.settle(imported=bool(fresh))
-        if fresh:
+            wish.settle("new" if preview else "added", imported=bool(fresh))
+        if fresh and not preview:
             now = services.clock.now()
             added = [(wish.columns | {"added": now}, wish.login) for wish in fresh]
             await inventory.add_all(tx, services.sealer, added)
@@ -80,11 +90,11 @@ class _Wish:
     def become(self, result: str, message: str) -> None:
         self.result, self.message = result, message
 
-    def settle(self, *, imported: bool) -> None:
+    def settle(self, result: str, *, imported: bool) -> None:
         if self.result:
             return
         if imported:
-            self.become("added", "")
+            self.become(result, "")
         else:
             self.become("skipped", "Not imported, because other rows are wrong.")
 

@@ -1,6 +1,7 @@
 """Looking at what was sighted: who it is, how far it would be believed, and whether a host name is the way to it. No
 credential is sent."""
 
+import hashlib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from fleetseal.operations.adding import known_message
 from fleetseal.operations.contact import names_itself
 from fleetseal.operations.following import Seen, follow
 from fleetseal.operations.listing import Context, Row, described
-from fleetseal.operations.naming import certifiable
+from fleetseal.operations.naming import certifiable, is_address
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import foreseen, misnamed
 from fleetseal.store import inventory
@@ -35,17 +36,20 @@ class _Known:
 
 @dataclass(frozen=True)
 class Look:
-    """A search's look at each sighting. `ranged`: its addresses were named by a person."""
+    """A search's look at each sighting. `ranged`: its addresses were named by a person; `one_by_one`: each of them."""
 
     services: Services
     settings: Settings
     connector: Connector
     own: Anchored
     ranged: bool
+    one_by_one: bool = False
     known: list[_Known] = field(default_factory=list)
 
     async def at(self, sighting: Sighting) -> Row | None:
         """Who answers there; None: no Axis device."""
+        if self.one_by_one and sighting.http_port == sighting.https_port:
+            return await self._by_one_port(sighting)
         try:
             return await self._at(sighting)
         except TwoDevices as error:
@@ -69,7 +73,8 @@ class Look:
     async def _at(self, sighting: Sighting) -> Row | None:
         sight = await self.connector.look(sighting.endpoint)
         if not names_itself(sight):
-            return None
+            message = f"What answers at {sighting.address} is not an Axis device."
+            return _row(sighting, "failed", message=message) if self.one_by_one else None
         return await self._known(sighting, sight) or await self._found(sighting, sight)
 
     async def follow_known(self) -> None:
@@ -95,7 +100,7 @@ class Look:
             device = await inventory.by_serial(tx, sight.serial)
         if device is None:
             return None
-        row = _row(sighting, "known", message="", serial=device.serial) | {
+        row = _row(sighting, "known", message="", sight=sight, serial=device.serial) | {
             "model": device.model,
             "firmware": device.firmware,
             "trust": device.trust_level.value,
@@ -114,10 +119,11 @@ class Look:
             sight, name or sighting.endpoint.name, self.own, settings=self.settings, at=self.services.clock.now()
         )
         if unfit is not None and level is TrustLevel.NONE:
-            result, message = "failed", f"Certificate not trusted: {unfit} {self._way_out(sight)}"
+            result = "found" if self.one_by_one else "failed"  # a person means this very address
+            message = f"Certificate not trusted: {unfit} {self._way_out(sight)}"
         else:
             result, message = "found", _remark(sighting, sight, name)
-        return _row(sighting, result, message=message, serial=sight.serial) | {
+        return _row(sighting, result, message=message, sight=sight, serial=sight.serial) | {
             "model": None if facts is None else facts.model,
             "firmware": None if facts is None else facts.firmware,
             "trust": level.value,
@@ -132,7 +138,7 @@ class Look:
         the setting `discovery.use-hostname`, and then wherever there is such a name.
         """
         preferred = self.settings.discovery_use_hostname
-        if sight.serial is None or not (preferred or (needed and self.ranged)):
+        if sight.serial is None or not (preferred or (needed and self.ranged)) or not is_address(sighting.address):
             return None
         told = [*_held(sight)]
         if preferred:
@@ -181,7 +187,10 @@ def _held(sight: Sight) -> Sequence[str]:
     return () if leaf is None else leaf.names
 
 
-def _row(sighting: Sighting, result: str, *, message: str, serial: Serial | None = None) -> Row:
+def _row(
+    sighting: Sighting, result: str, *, message: str, sight: Sight | None = None, serial: Serial | None = None
+) -> Row:
+    served = None if sight is None else sight.served
     return {
         "address": sighting.address,
         "result": result,
@@ -195,6 +204,8 @@ def _row(sighting: Sighting, result: str, *, message: str, serial: Serial | None
         "https_port": sighting.https_port,
         "hostname": None,
         "seen_by": list(sighting.seen_by),
+        "sha256": None if served is None else hashlib.sha256(served.leaf).hexdigest(),
+        "needs_setup": sight is not None and sight.needs_setup is True,
     }
 
 

@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 
 from fleetseal import __version__
 from fleetseal.operations.discover import Discovery
+from fleetseal.operations.followed_search import FollowedSearch
 from fleetseal.web import (
     accounts,
     alarms,
@@ -59,6 +60,7 @@ def build(host: Host) -> FastAPI:
     api.state.backend = host
     api.state.discovery = Discovery(host.services)
     api.state.running = {}
+    api.state.followed_search = FollowedSearch(api.state.discovery, host.services.clock)
     problems.install(api, host.services.rng)
     nouns = (
         authorities,

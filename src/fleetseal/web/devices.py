@@ -95,6 +95,7 @@ async def import_devices(backend: Asked, body: DeviceImport) -> Rows:
         form=body.form,
         login=login(body.username, body.password),
         site=inventory.DEFAULT_SITE if body.site is None else body.site,
+        preview=body.preview,
     )
 
 

@@ -129,10 +129,12 @@ class DeviceAddition(Body):
 
 
 class DeviceImport(Body):
-    """`content` is the file as text; `username` and `password` are for rows that have none."""
+    """`content` is the file as text; `username` and `password` are for rows that have none. `preview`: nothing is
+    stored."""
 
     form: Literal["csv", "json"]
     content: SecretStr
+    preview: bool = False
     username: str | None = None
     password: SecretStr | None = None
     site: str | None = None
@@ -202,9 +204,11 @@ class CredentialRemoval(Body):
 
 
 class Search(Body):
-    """Ranges, or interfaces, or neither: all interfaces. `timeout`: seconds."""
+    """Ranges, or targets as of `POST devices`, or interfaces, or nothing of these: all interfaces. `timeout`: in
+    seconds."""
 
     ranges: list[str] = []
+    targets: list[str] = []
     interfaces: list[str] = []
     timeout: float | None = None
     http_port: int | None = None
