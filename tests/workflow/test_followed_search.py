@@ -77,7 +77,7 @@ async def test_a_target_that_is_none_says_why(tmp_path: Path) -> None:
             Search(ranges=("127.0.0.1",), http_port=0),
         ):
             with pytest.raises(InvalidInput):
-                search.begin(wrong)
+                await search.begin(wrong)
         assert row(search) == told
 
 
@@ -90,7 +90,7 @@ async def test_a_search_is_followed_while_it_runs_and_can_be_stopped(tmp_path: P
             async with asyncio.timeout(30), asyncio.TaskGroup() as group:
                 running = group.create_task(search.begin(Search(targets=targets)))
                 with pytest.raises(Conflict):
-                    search.begin(Search(targets=targets))
+                    await search.begin(Search(targets=targets))
                 while not row(search)["count"]:
                     await asyncio.sleep(0.02)  # noqa: TID251 - a real device answers
                 told = row(search)

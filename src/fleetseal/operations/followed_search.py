@@ -74,7 +74,8 @@ class FollowedSearch:
             _log.error("A search was ended by a defect", exc_info=defects)  # the server goes on
 
     async def _search(self, search: Search, found: Callable[[Row], None]) -> None:
-        state, problem = "failed", "A defect ended the search, see the log of the server."
+        state = "failed"
+        problem: str | None = "A defect ended the search, see the log of the server."
         try:
             answer = await self._discovery.search(search, found)
             self._rows, self._others = answer["devices"], answer["others"]

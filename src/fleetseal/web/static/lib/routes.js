@@ -22,6 +22,7 @@
 export const ROUTES = [
   { path: '/', label: 'Dashboard', icon: 'dashboard', load: () => import('../pages/dashboard.js') },
   { path: '/devices', label: 'Devices', icon: 'device', load: () => import('../pages/devices.js') },
+  { path: '/add', label: 'Add devices', icon: 'add', load: () => import('../pages/adding.js') },
   { path: '/configuration/certificates', label: 'Certificates', group: 'Configuration', load: () => import('../pages/configuration/certificates.js') },
   { path: '/configuration/security', label: 'Security', group: 'Configuration', load: () => import('../pages/configuration/security.js') },
   { path: '/configuration/discovery', label: 'Discovery', group: 'Configuration', load: () => import('../pages/configuration/discovery.js') },
