@@ -70,10 +70,15 @@ def test_a_new_issuing_ca_as_the_page_says(site: Line, folder: Path) -> None:
 @pytest.mark.timeout(400)
 def test_a_root_is_replaced_as_the_page_says(site: Line, folder: Path) -> None:
     lines = commands(PAGES / "root-replacement.md")
-    assert len(lines) == 6
+    assert len(lines) == 7
+    back = lines.pop()
     before = leaves(site, folder, "before")
     site.run("ca", "renew", "--root", "--continue", code=2)
     site.run("ca", "renew", "--retire", "--yes", code=2)
+    follow(site, folder, lines[0])
+    shown = [follow(site, folder, back)]
+    assert "Remove CA certificates successful on all devices" in shown[0]
+    assert "Nothing is left to do." in shown[0]
     shown = [follow(site, folder, line) for line in lines[:3]]
     assert "Install CA certificates successful on all devices" in shown[0]
     assert "2 of 2 devices (100 %)" in shown[1]
@@ -89,5 +94,7 @@ def test_a_root_is_replaced_as_the_page_says(site: Line, folder: Path) -> None:
     assert "Remove CA certificates successful on all devices" in shown[0]
     assert "Nothing is left to do." in shown[0]
     assert accepted(folder, [*before, *after]) == [False, False, True, True]
-    assert [(one["state"], one["retired"]) for one in site.json("ca", "list")] == [("replaced", True), ("ready", False)]
+    listed = [(one["state"], one["retired"]) for one in site.json("ca", "list")]
+    assert listed == [("replaced", True), ("replaced", True), ("ready", False)]
+    site.run(*shlex.split(back)[1:], code=2)
     assert {one["status"] for one in site.json("device", "list")} == {"OK"}

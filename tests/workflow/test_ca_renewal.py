@@ -241,6 +241,78 @@ async def test_a_root_is_replaced_step_by_step(tmp_path: Path) -> None:
         assert {one["status"] for one in await here.enable()} == {"Unchanged"}
 
 
+async def test_a_root_is_taken_back_step_by_step(tmp_path: Path) -> None:
+    clock = FastClock(SystemClock().now(), factor=1)
+    async with site(tmp_path, "12.11", clock=clock) as here:
+        await enabled(here)
+        [camera] = here.fleet.devices
+        old = await of(here, "active")
+        with pytest.raises(Conflict, match="No change of CAs is under way"):
+            await ca_renewal.step_back(here.services, actor="test")
+        await ca_renewal.introduce(here.services, actor="test", passphrase=OTHER)
+        new = await of(here, "successor")
+        assert await follow(here) == ["Finished"]
+        await ca_renewal.proceed(here.services, actor="test")
+        assert await follow(here) == ["Finished"]
+
+        shown = await ca_renewal.step_back(here.services, actor="test")
+        assert "The old root signs again: 0 of 1 devices" in shown["message"]
+        assert (await of(here, "active"), await of(here, "successor")) == (old, new)
+        assert await under_way(here) == ("root", "return", 0)
+        assert (await here.show(camera))["status"] == "OK", "what it serves is trusted"
+        for wrong in (
+            ca_renewal.step_back(here.services, actor="test"),
+            ca_renewal.retire(here.services, actor="test"),
+        ):
+            with pytest.raises(Conflict):
+                await wrong
+        await ca_renewal.proceed(here.services, actor="test")
+        assert await of(here, "active") == old, "the direction stays until devices have followed"
+        clock.jump(timedelta(days=1))  # something was signed for it today (REN-NO-LOOP)
+        assert (await Evening(here).command())["problems"] == []
+        assert await under_way(here) == ("root", "trust", 100)
+        assert camera.served is not None
+        assert chain.issued_by(camera.served, old["intermediate"])
+        assert holds(camera, *old.values(), *new.values())
+
+        await ca_renewal.step_back(here.services, actor="test")
+        assert await of(here, "retired") == new
+        assert await follow(here) == ["Finished"]
+        assert await under_way(here) is None
+        assert holds(camera, *old.values())
+        assert not any(holds(camera, der) for der in new.values())
+        with pytest.raises(Conflict, match="No change of CAs is under way"):
+            await ca_renewal.step_back(here.services, actor="test")
+        assert [one for one in await actions(here) if one.startswith("ca back")] == ["ca back"] * 2
+        assert {one["status"] for one in await here.enable()} == {"Unchanged"}
+
+
+async def test_an_issuing_ca_is_taken_back_while_devices_follow(tmp_path: Path) -> None:
+    clock = FastClock(SystemClock().now(), factor=1)
+    async with site(tmp_path, "12.11", "12.11", clock=clock) as here:
+        await enabled(here)
+        first = await of(here, "active")
+        await ca_renewal.issuing_authority(here.services, actor="test", passphrase=PASSPHRASE)
+        second = await of(here, "active")
+        gone_on, waiting = here.fleet.devices
+        [outcome] = await here.enable(gone_on)
+        assert outcome["status"] == "Finished"
+        before = waiting.served
+        await ca_renewal.step_back(here.services, actor="test")
+        assert await of(here, "active") == first
+        assert await under_way(here) == ("issuing CA", "reissue", 50)
+        assert await follow(here) == ["Finished"]
+        assert await under_way(here) is None
+        assert gone_on.served is not None
+        assert chain.issued_by(gone_on.served, first["intermediate"])
+        assert waiting.served == before
+        assert not holds(gone_on, second["intermediate"])
+        await ca_renewal.issuing_authority(here.services, actor="test", passphrase=PASSPHRASE)
+        clock.jump(timedelta(days=5 * 365 - 100))
+        with pytest.raises(IssuanceRefused, match="could not sign"):
+            await ca_renewal.step_back(here.services, actor="test")
+
+
 async def test_each_step_may_be_given_again(tmp_path: Path) -> None:
     async with site(tmp_path, "12.11") as here:
         await enabled(here)

@@ -20,6 +20,7 @@ async def renew(
     successor: Annotated[tuple[Path, ...], Parameter(name="--from", negative="", consume_multiple=True)] = (),
     proceed: Annotated[Flag, Parameter(name="--continue")] = False,
     retire: Flag = False,
+    back: Flag = False,
     key_type: Literal["rsa", "ec"] | None = None,
     years: int | None = None,
     passphrase_file: SecretFile = None,
@@ -40,11 +41,12 @@ async def renew(
     successor
         As --root, with a CA from outside: PKCS#12, or PEM certificates and key in one or several files.
     proceed
-        Step 2: the new root signs; devices are given certificates of it, in waves. Also for a new issuing CA, so that
-        devices follow at once.
+        Step 2: the new root signs; devices are given certificates of it, in waves. Also for a new issuing CA.
     retire
-        Step 3: the old root is trusted no more, and its certificates are removed from devices. Refused while a device
-        serves a certificate of it.
+        Step 3: the old root is trusted no more, and goes from devices. Refused while one serves a certificate of it.
+    back
+        One step back, before step 3: after step 2 the old root signs again, and devices follow; after step 1 the new
+        root is given up, and goes from devices. A new issuing CA is replaced by the one before.
     key_type
         Kind of the new root's keys. Default: as the old one's.
     years
@@ -56,15 +58,16 @@ async def renew(
     yes
         Agree to every question.
     """
-    if sum((root or bool(successor), proceed, retire)) > 1:
-        raise InvalidInput("Give one of --root (or --from), --continue and --retire: they follow one another.")
+    if sum((root or bool(successor), proceed, retire, back)) > 1:
+        raise InvalidInput("Give one of --root (or --from), --continue, --retire and --back.")
     async with connected(common) as client:
         passphrase = None
         if proceed:
             passphrase = await _continue(client, passphrase_file, yes=yes)
         elif retire:
-            ask.agreed("The old root will be trusted no more, here and on devices. Go on?", yes=yes)
-            await client.post("authorities", "current", "retire")
+            await _retire(client, yes=yes)
+        elif back:
+            passphrase = await _back(client, passphrase_file, yes=yes)
         else:
             wish = {"root": root, "key_type": key_type, "years": years, "remember_passphrase": remember_passphrase}
             made = await _make(client, wish, successor, passphrase_file)
@@ -107,6 +110,19 @@ async def _continue(client: Client, passphrase_file: Path | None, *, yes: bool) 
         )
     await client.post("authorities", "current", "continue", body={"incomplete": waiting})
     return await follow.passphrase(client, passphrase_file)
+
+
+async def _retire(client: Client, *, yes: bool) -> None:
+    ask.agreed("The old root will be trusted no more, here and on devices. Go on?", yes=yes)
+    await client.post("authorities", "current", "retire")
+
+
+async def _back(client: Client, passphrase_file: Path | None, *, yes: bool) -> str | None:
+    """The last step is taken back; the passphrase for what is to be signed now, if one is needed."""
+    ask.agreed("The last step of the change of CAs will be taken back, here and on devices. Go on?", yes=yes)
+    under_way = (await client.post("authorities", "current", "back"))["replacement"]
+    signs = bool(under_way and under_way["phase"] in ("reissue", "return"))
+    return await follow.passphrase(client, passphrase_file) if signs else None
 
 
 async def _passphrase(client: Client, file: Path | None, *, new: bool, brought: bool) -> str | None:

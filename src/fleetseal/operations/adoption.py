@@ -80,7 +80,7 @@ async def name_entry(tx: Transaction, columns: Mapping[str, Any]) -> None:
 async def _issuer(tx: Transaction, device: Device, der: bytes, *, at: datetime) -> AuthorityRecord | None:
     """The CA with its key here that signed this server certificate for the address or typed host name of `device`."""
     known = await authorities.every(tx)
-    own = [one for one in known if one.key_file is not None and one.state in ("active", "replaced")]
+    own = [one for one in known if one.key_file is not None and one.in_use]
     issuer = next((one for one in own if one.der is not None and chain.issued_by(der, one.der)), None)
     if issuer is None or vouched_name(device, der, (), await anchored(tx, device), at=at) is None:
         return None

@@ -18,8 +18,6 @@ from fleetseal.store import audit, authorities, crls
 from fleetseal.store.authorities import AuthorityRecord
 from fleetseal.store.database import Transaction
 
-_IN_USE = ("active", "replaced")
-
 
 async def backup(services: Services, *, actor: str, passphrase: Secret, own: Secret | None = None) -> dict[str, Any]:
     """Every CA here that has a key, the highest first, each as PKCS#12 (certificate, those above, key) under
@@ -156,4 +154,4 @@ async def _path(tx: Transaction, record: AuthorityRecord) -> tuple[bytes, ...]:
 
 
 def _has_key(record: AuthorityRecord) -> bool:
-    return record.state in _IN_USE and record.key_file is not None and record.der is not None
+    return record.in_use and record.key_file is not None and record.der is not None

@@ -1,7 +1,7 @@
 """A new issuing CA under the same root, or a new root beside the old one: what a person does.
 
 docs/procedures/ca-renewal.md is `issuing_authority`; docs/procedures/root-replacement.md is `introduce` or
-`introduce_files`, then `proceed`, then `retire`.
+`introduce_files`, then `proceed`, then `retire`. `step_back` undoes what was done last, up to `retire`.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleetseal.core.errors import Conflict, InvalidInput, IssuanceRefused
+from fleetseal.core.model import AuthorityId
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import alarm_pass, authority_views, issuing, succession
 from fleetseal.operations import authorities as ceremonies
@@ -24,6 +25,7 @@ from fleetseal.pki.issuer import Sealing
 from fleetseal.pki.names import UNCONSTRAINED
 from fleetseal.store import alarms, audit, authorities, authority_entries, inventory
 from fleetseal.store.authorities import AuthorityRecord
+from fleetseal.store.database import Transaction
 
 View = dict[str, Any]
 
@@ -189,6 +191,58 @@ async def retire(services: Services, *, actor: str) -> View:
             detail = {"subjects": [_subject(one) for one in old]}
             await audit.record(tx, now=now, actor=actor, action="ca retire", object=top.name, detail=detail)
     return await _shown(services)
+
+
+async def step_back(services: Services, *, actor: str) -> View:
+    """One step less: what signed before signs again and the new CA is as it was before `proceed`; or a new root that
+    signs nothing is `retired`, and goes from devices. Nothing is cut off: both are trusted until devices have followed.
+
+    As `ca show`, with `message` and `warnings`. Raises Conflict when nothing is under way that could be taken back, or
+    devices still serve certificates of the new root; IssuanceRefused when the old CA could not sign for long.
+    """
+    async with services.database.transaction() as tx:
+        top, known = await authority_views.top(tx), await authorities.every(tx)
+        under_way = await succession.current(tx)
+        if under_way is None or under_way.phase is Phase.REMOVE:
+            raise Conflict("No change of CAs is under way that could be taken back. Nothing was changed.")
+        if under_way.phase is Phase.RETURN:
+            raise Conflict(
+                f"{len(under_way.left)} devices still serve certificates of the new root. Nothing was changed. "
+                "Renew them: fleetseal ca renew --continue; one that is gone: fleetseal device remove."
+            )
+        if under_way.phase is Phase.TRUST:
+            changes = {one.id: "retired" for one in known if one.state == "successor"}
+        else:
+            changes = await _reversed(services, tx, known)
+        for id_, state in changes.items():
+            await authorities.change(tx, id_, state=state)
+        now, detail = services.clock.now(), {"phase": under_way.phase}
+        await audit.record(tx, now=now, actor=actor, action="ca back", object=top.name, detail=detail)
+    return await _shown(services)
+
+
+async def _reversed(services: Services, tx: Transaction, known: tuple[AuthorityRecord, ...]) -> dict[AuthorityId, str]:
+    """The states with which the newest of the replaced CAs signs again. Raises IssuanceRefused, Conflict."""
+    replaced = [one for one in known if one.state == "replaced" and one.signs_leaves and one.key_file]
+    if not replaced:
+        raise Conflict("The CA that signed before has no key here: it cannot sign again. Nothing was changed.")
+    old, new = replaced[-1], await issuing.signing_record(tx)
+    signer = await issuing.signer_of(tx, old.id)
+    life = timedelta(days=(await current_settings(services, tx)).certificate_validity_days)
+    if signer.certificate.not_valid_after_utc - services.clock.now() < life / 2:
+        raise IssuanceRefused(
+            f"The CA that signed before ends on {signer.certificate.not_valid_after_utc:%Y-%m-%d}: it could not sign "
+            "certificates of the wanted life any more. Nothing was changed.",
+            rule="ISS-WITHIN-ISSUER",
+        )
+    root = bool(succession.outgoing(known))
+    above_old = await authorities.upward(tx, old.id)
+    stays = {one.id for one in above_old}
+    changes = {one.id: "active" for one in above_old if one.state == "replaced"}
+    for one in await authorities.upward(tx, new.id):
+        if one.id not in stays and one.state == "active":
+            changes[one.id] = "successor" if root else "replaced"
+    return changes
 
 
 async def _is_introducing(services: Services) -> bool:

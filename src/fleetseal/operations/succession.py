@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 class Phase(StrEnum):
     TRUST = "trust"  # the new root is introduced to devices; nothing is signed under it yet
     REISSUE = "reissue"  # the new CA signs, devices follow
+    RETURN = "return"  # the old root signs again, a step back: the new one is introduced only, devices follow
     REMOVE = "remove"  # the old root is retired, its certificates go from devices
 
 
 _ACTIONS = {
     Phase.TRUST: TaskAction.INSTALL_AUTHORITIES,
     Phase.REISSUE: TaskAction.RENEW_CERTIFICATE,
+    Phase.RETURN: TaskAction.RENEW_CERTIFICATE,
     Phase.REMOVE: TaskAction.REMOVE_AUTHORITIES,
 }
 
@@ -75,6 +77,11 @@ class Succession:
                     f"The new {'root' if self.root else 'issuing CA'} signs: {done} have followed. The others follow "
                     "in the night, or at once: fleetseal ca renew --continue."
                 )
+            case Phase.RETURN:
+                return (
+                    f"The old root signs again: {done} serve no certificate of the new one. The others follow in the "
+                    "night, or at once: fleetseal ca renew --continue."
+                )
             case Phase.REMOVE:
                 return (
                     f"The old root is retired. Its certificates are still on {len(self.left)} devices, and go in the "
@@ -87,6 +94,8 @@ async def current(tx: Transaction) -> Succession | None:
     known = await authorities.every(tx)
     fleet = len(set(await renewals.fleet(tx)))
     if introduced := [one.id for one in known if one.state == "successor"]:
+        if back := await authority_entries.serving(tx, introduced):
+            return Succession(True, Phase.RETURN, fleet, tuple(back))
         return Succession(True, Phase.TRUST, fleet, tuple(await authority_entries.lacking(tx, introduced)))
     left = await authority_entries.serving(tx, [one.id for one in known if one.state == "replaced"])
     root = bool(outgoing(known))
@@ -146,7 +155,7 @@ async def by_night(services: Services, tx: Transaction, *, actor: str) -> TaskId
     """As `follow`, for CA certificates alone and without beginning it; a device that said no waits for a person
     (JOB-RETRY-CLASS)."""
     under_way = await current(tx)
-    if under_way is None or under_way.phase is Phase.REISSUE:
+    if under_way is None or _ACTIONS[under_way.phase] is TaskAction.RENEW_CERTIFICATE:  # which the night does anyway
         return None
     refused = await authority_entries.refused(tx, _ACTIONS[under_way.phase])
     waiting = {device_id for device_id, code in refused.items() if code not in FREE_TO_REPEAT}
@@ -168,7 +177,7 @@ async def _record(
         tx,
         actor=actor,
         action=_ACTIONS[under_way.phase],
-        wish={"unattended": True} if under_way.phase is Phase.REISSUE else {},
+        wish={"unattended": True} if _ACTIONS[under_way.phase] is TaskAction.RENEW_CERTIFICATE else {},
         devices=[(one, False) for one in chosen],
         asked=len(chosen),
     )

@@ -195,6 +195,12 @@ async def retire_authority(backend: Asked) -> View:
     return await ca_renewal.retire(backend.services, actor=backend.actor)
 
 
+@router.post("/current/back", summary="One step of the change of CAs is taken back")
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
+async def step_back(backend: Asked) -> View:
+    return await ca_renewal.step_back(backend.services, actor=backend.actor)
+
+
 @router.post("/current/follow", status_code=202, summary="Devices follow the change of CAs; the task, or null")
 @needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def follow_authority(backend: Asked, body: Continuation) -> dict[str, int | None]:
