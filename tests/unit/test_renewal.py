@@ -51,12 +51,12 @@ class Fresh:
 
 
 def test_a_fresh_certificate_is_never_due_and_never_warns() -> None:
-    """All lives from 1 to 825 days against warning settings over their whole range."""
-    for days, warning in product(range(1, 826), (1, 2, 3, 7, 14, 29, 30, 31, 60, 90, 180, 364, 365)):
+    """All lives from 1 to 825 days against all warning settings."""
+    for days, warning in product(range(1, 826), range(1, 366)):
         fresh = Fresh(NOW, days, warning)
-        assert NOW < fresh.renew_at < fresh.warns_at < fresh.not_after, (days, warning)
-        signed_for = fresh.not_after - NOW
-        assert fresh.renew_at - NOW >= signed_for / 2, "no renewal loop"
+        renew_at, not_after = fresh.renew_at, fresh.not_after
+        if not NOW < renew_at < fresh.warns_at < not_after or renew_at - NOW < (not_after - NOW) / 2:  # no renewal loop
+            pytest.fail(f"{days} days, warning {warning}: {fresh}")
 
 
 @given(
