@@ -23,6 +23,9 @@ export const ROUTES = [
   { path: '/', label: 'Dashboard', icon: 'dashboard', load: () => import('../pages/dashboard.js') },
   { path: '/devices', label: 'Devices', icon: 'device', load: () => import('../pages/devices.js') },
   { path: '/add', label: 'Add devices', icon: 'add', load: () => import('../pages/adding.js') },
+  { path: '/alarms', label: 'Alarms', icon: 'alarm', load: () => import('../pages/alarms.js') },
+  { path: '/certificates', label: 'Certificates issued', icon: 'certificate', load: () => import('../pages/certificates.js') },
+  { path: '/trust', label: 'Trust', icon: 'trust', load: () => import('../pages/trust.js') },
   { path: '/configuration/certificates', label: 'Certificates', group: 'Configuration', load: () => import('../pages/configuration/certificates.js') },
   { path: '/configuration/security', label: 'Security', group: 'Configuration', load: () => import('../pages/configuration/security.js') },
   { path: '/configuration/discovery', label: 'Discovery', group: 'Configuration', load: () => import('../pages/configuration/discovery.js') },
@@ -31,7 +34,6 @@ export const ROUTES = [
   { path: '/configuration/users', label: 'Users and tokens', group: 'Configuration', load: () => import('../pages/configuration/users.js') },
   { path: '/configuration/audit', label: 'Audit log', group: 'Configuration', load: () => import('../pages/configuration/audit.js') },
   { path: '/configuration/backup', label: 'Backup', group: 'Configuration', load: () => import('../pages/configuration/backup.js') },
-  { path: '/trust', label: 'Trust', icon: 'trust', load: () => import('../pages/trust.js') },
 ];
 
 /** Where `/` leads while no page has it. */
