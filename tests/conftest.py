@@ -1,6 +1,9 @@
 """The order of the tests, and how much is fuzzed and killed."""
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no stubs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,3 +20,15 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that run whole processes come first, so that no worker is left with them at the end."""
     items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # as above
+    """Tests go one by one to whoever is free; those of a module in tests/web together, because they share a site."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module.startswith("tests/web/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)

@@ -15,6 +15,7 @@ from playwright.async_api import (
     Request,
     Response,
     async_playwright,
+    expect,
 )
 
 CHROMIUM = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
@@ -23,6 +24,8 @@ QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"),
 )
+
+expect.set_options(timeout=15_000)  # milliseconds: the computer of a test may be busy
 
 WIDE = (1440, 900)
 NARROW = (390, 844)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import StreamingResponse
 
 from fleetseal import __version__
 from fleetseal.app import Application, open_application
@@ -73,7 +72,7 @@ async def serving(
 
 
 def _stand_in(application: Application) -> Asgi:
-    """An administrator is signed in, and nothing is told by itself."""
+    """An administrator is signed in."""
     own = FastAPI()
 
     @own.get("/api/v1/session")
@@ -81,16 +80,8 @@ def _stand_in(application: Application) -> Asgi:
         user = {"id": 1, "name": "anna", "role": "administrator"}
         return {"state": "open", "user": user, "confirmed_until": None, "version": __version__}
 
-    @own.get("/api/v1/events")
-    async def events() -> StreamingResponse:
-        async def silence() -> AsyncIterator[bytes]:
-            yield b": nothing happens\n\n"
-            await asyncio.Event().wait()
-
-        return StreamingResponse(silence(), media_type="text/event-stream")
-
     async def both(scope: Scope, receive: Any, send: Any) -> None:
-        here = scope["path"] in ("/api/v1/session", "/api/v1/events")
+        here = scope["path"] == "/api/v1/session"
         await (own if here else application.local)(scope, receive, send)
 
     return both

@@ -217,8 +217,7 @@ class HttpsState:
 
 @dataclass(frozen=True)
 class KeySpec:
-    """What the device is asked to make. Subject and names are for the device's own records only:
-    the certificate's names come from the inventory (ISS-NAMES-FROM-INVENTORY)."""
+    """What the device is asked to make; the names are for its own records only (ISS-NAMES-FROM-INVENTORY)."""
 
     common_name: str
     names: tuple[str, ...] = ()
@@ -325,6 +324,7 @@ class Selection:
     refs: tuple[str, ...] = ()
     everything: bool = False
     filters: tuple[str, ...] = ()
+    listed: bool = False  # a person marked `refs` in a list: they are met there
 
 
 # ---------------------------------------------------------------- the inventory

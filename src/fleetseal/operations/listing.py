@@ -205,6 +205,11 @@ async def choose(services: Services, selection: Selection) -> list[Device]:
         return [device for device in devices if matches(context.row(device))]
 
 
+def named(selection: Selection) -> bool:
+    """Its devices are named explicitly: what is not possible on one of them is a failure."""
+    return bool(selection.refs) and not selection.listed
+
+
 def compile_filters(filters: Iterable[str]) -> Callable[[Row], bool]:
     """A test that a row passes when it passes every word: a substring of any column, `column:value`, or
     `firmware:<9.80` (also `<=`, `>`, `>=`), compared part by part. Raises InvalidInput for an unknown column."""

@@ -22,7 +22,7 @@ async def plan(services: Services, *, actor: str, selection: Selection, wish: di
     """
     devices = await listing.choose(services, selection)
     settings = await in_force(services)
-    named = bool(selection.refs)
+    named = listing.named(selection)
     await recording.logins_used(services, devices, actor=actor, purpose="https enable --plan")
 
     async def one(device: Device) -> Row:

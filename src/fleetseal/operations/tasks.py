@@ -48,7 +48,7 @@ async def request(
     if not chosen:
         raise InvalidInput("No device is selected: there is nothing to do.")
     return await begin(
-        services, engine, actor=actor, action=action, wish=wish, chosen=chosen, named=bool(selection.refs)
+        services, engine, actor=actor, action=action, wish=wish, chosen=chosen, named=listing.named(selection)
     )
 
 

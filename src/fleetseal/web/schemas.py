@@ -20,14 +20,16 @@ class SettingValue(Body):
 
 
 class Selection(Body):
-    """Which devices are meant: named ones, or all, or those that pass the filters."""
+    """Which devices are meant: named ones, or all, or those that pass the filters. `listed`: the named ones were marked
+    in a list; what is not possible on one of them is `Skipped`, as with `all` and `filters`."""
 
     devices: list[str] = []
     all: bool = False
     filters: list[str] = []
+    listed: bool = False
 
     def chosen(self) -> model.Selection:
-        return model.Selection(tuple(self.devices), self.all, tuple(self.filters))
+        return model.Selection(tuple(self.devices), self.all, tuple(self.filters), self.listed)
 
 
 # ---------------------------------------------------------------- authorities

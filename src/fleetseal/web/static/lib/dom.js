@@ -45,6 +45,16 @@ export function isolated(text, otherwise = '') {
 }
 
 /**
+ * A fingerprint, `AB:CD:…`, that folds between its bytes and is copied without blanks.
+ *
+ * @param {string} hex
+ */
+export function folding(hex) {
+  const bytes = hex.toUpperCase().match(/../g) ?? [];
+  return h('bdi', { class: 'folding' }, ...bytes.flatMap((byte, place) => (place === 0 ? [byte] : [':', h('wbr'), byte])));
+}
+
+/**
  * @param {HTMLElement} element
  * @param {string} name
  * @param {Attributes[string]} value

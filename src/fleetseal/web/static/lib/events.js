@@ -1,19 +1,19 @@
 /**
  * What changes on the server, as it happens: one stream for the whole page.
  *
- * `device`, `task` and `alarm` bring rows exactly as in `GET devices`, `GET tasks`, `GET alarms`; `device-gone` and
- * `alarm-gone` bring ids. `resync` brings nothing: lists are loaded anew. It also comes when the stream cannot be
+ * `device`, `task` and `alarm` bring rows exactly as in `GET devices`, `GET tasks`, `GET alarms`; `…-gone` bring
+ * ids. `resync` brings nothing: lists are loaded anew. It also comes when the stream cannot be
  * had, now and then, so that a page is never older than some seconds.
  *
- * @typedef {'device' | 'device-gone' | 'task' | 'alarm' | 'alarm-gone' | 'resync'} Kind
+ * @typedef {'device' | 'device-gone' | 'task' | 'task-gone' | 'alarm' | 'alarm-gone' | 'resync'} Kind
  */
 
 import { reached } from './connection.js';
 
-const RETRY_MS = 4000;
+const RETRY_MS = 10_000; // a server with too many streams refuses one
 const PATIENCE_MS = 1500;
 /** @type {Kind[]} */
-const KINDS = ['device', 'device-gone', 'task', 'alarm', 'alarm-gone', 'resync'];
+const KINDS = ['device', 'device-gone', 'task', 'task-gone', 'alarm', 'alarm-gone', 'resync'];
 
 /** @type {Map<Kind, Set<(data: any) => void>>} */
 const handlers = new Map(KINDS.map((kind) => [kind, new Set()]));

@@ -7,8 +7,9 @@ const NUMBER = new Intl.NumberFormat('en');
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [['year', 31_557_600], ['month', 2_629_800], ['day', 86_400], ['hour', 3600], ['minute', 60]];
 
-/** `2027-11-23`. @param {string | null | undefined} iso */
+/** `2027-11-23`; a certificate without an end has one in the year 9999 (RFC 5280 4.1.2.5). @param {string | null | undefined} iso */
 export function date(iso) {
+  if (iso?.startsWith('9999-12-31')) return 'no end';
   return iso ? DATE.format(new Date(iso)) : '';
 }
 

@@ -30,7 +30,7 @@ let closeOpen = null;
 export function openMenu(anchor, items) {
   closeOpen?.();
   const before = document.activeElement;
-  const layer = h('div', { class: 'menu-layer' });
+  const layer = h('section', { class: 'menu-layer', 'aria-label': 'Menu' });
   const close = (giveBack = true) => {
     if (closeOpen !== end) return;
     closeOpen = null;
@@ -47,7 +47,7 @@ export function openMenu(anchor, items) {
   };
   closeOpen = end;
   if (anchor instanceof HTMLElement) anchor.setAttribute('aria-expanded', 'true');
-  (document.querySelector('dialog[open]:last-of-type') ?? document.body).append(layer);
+  ([...document.querySelectorAll('dialog[open]')].at(-1) ?? document.body).append(layer); // outside an open dialog nothing can be used
   document.addEventListener('pointerdown', outside, true);
   window.addEventListener('resize', end);
   const menu = build(items, layer, end, null);
@@ -113,7 +113,8 @@ function entry(item, layer, end) {
     }
   };
   element.addEventListener('click', act);
-  element.addEventListener('pointerenter', () => {
+  element.addEventListener('pointermove', () => {
+    if (document.activeElement === element) return; // or a menu that opens below a pointer at rest would take its choice
     element.focus();
     hideSubmenus(element);
     if (item.submenu && !item.disabled) showSubmenu(element, item.submenu, layer, end, false);

@@ -3,7 +3,7 @@
 import { Problem } from './api.js';
 import { h, replace } from './dom.js';
 import { icon } from './icons.js';
-import { find, HOME } from './routes.js';
+import { find } from './routes.js';
 import { announce } from './toast.js';
 
 /** @type {unknown} */
@@ -25,8 +25,6 @@ export function route(main, session, arrived) {
     const mine = visit;
     if (typeof ending === 'function') ending();
     ending = null;
-    const path = location.pathname.replace(/\/+$/, '') || '/';
-    if (path === '/' && find('/') === null) history.replaceState(null, '', HOME);
     arrived(location.pathname);
     const ended = await fill(main, session, () => mine === visit);
     if (mine === visit) ending = ended;

@@ -36,9 +36,6 @@ export const ROUTES = [
   { path: '/configuration/backup', label: 'Backup', group: 'Configuration', load: () => import('../pages/configuration/backup.js') },
 ];
 
-/** Where `/` leads while no page has it. */
-export const HOME = '/devices';
-
 /**
  * The route of a path, and what the path has beyond it.
  *

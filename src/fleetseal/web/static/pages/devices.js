@@ -1,32 +1,16 @@
-/** The devices of the inventory. */
+/** Devices: the list with the tasks below it, and, at `/devices/ID`, one of them. */
 
-import { all } from '../lib/api.js';
-import { h } from '../lib/dom.js';
-import * as events from '../lib/events.js';
-import { table } from '../lib/table.js';
+import { details } from './devices/details.js';
+import { list } from './devices/list.js';
 
 export const title = 'Devices';
 
 /**
  * @param {HTMLElement} main
+ * @param {import('../lib/routes.js').Context} context
  * @returns {Promise<() => void>}
  */
-export async function show(main) {
-  const place = h('div');
-  const load = async () => {
-    const { items } = await all('devices');
-    place.replaceChildren(table({
-      caption: 'Devices',
-      columns: [
-        { key: 'mac', label: 'MAC address' }, { key: 'status', label: 'Status' }, { key: 'address', label: 'Address' },
-        { key: 'model', label: 'Model' }, { key: 'firmware', label: 'Firmware' }, { key: 'server', label: 'Server' },
-        { key: 'https', label: 'HTTPS' },
-      ],
-      rows: items,
-      empty: 'There are no devices yet.',
-    }));
-  };
-  main.append(h('div', { class: 'page' }, h('header', { class: 'page-head' }, h('h1', null, title)), place));
-  await load();
-  return events.on('resync', () => void load());
+export function show(main, context) {
+  const id = context.parts[0];
+  return id === undefined ? list(main, context) : details(main, context, id);
 }
