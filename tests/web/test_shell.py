@@ -10,10 +10,10 @@ DEVICES = ("12.11",)
 async def test_a_page_says_where_it_is(page: Page) -> None:
     await page.goto("/")
     await expect(page).to_have_title("Dashboard – Fleetseal")
-    await page.get_by_role("navigation").get_by_role("link", name="Devices").click()
+    await page.get_by_role("navigation").get_by_role("link", name="Devices", exact=True).click()
     await expect(page).to_have_title("Devices – Fleetseal")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Devices")
-    assert await page.get_by_role("link", name="Devices").get_attribute("aria-current") == "page"
+    assert await page.get_by_role("link", name="Devices", exact=True).get_attribute("aria-current") == "page"
     await expect(page.get_by_role("main")).to_be_focused()
     await expect(page.locator("#announcements")).to_contain_text("Devices")
 
@@ -21,7 +21,7 @@ async def test_a_page_says_where_it_is(page: Page) -> None:
 async def test_a_path_that_is_no_page_says_so(page: Page) -> None:
     await page.goto("/nothing/here")
     await expect(page.get_by_role("alert")).to_have_text("There is no such page.")
-    await page.get_by_role("link", name="Devices").click()
+    await page.get_by_role("link", name="Devices", exact=True).click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Devices")
     await page.go_back()
     await expect(page.get_by_role("alert")).to_be_visible()
@@ -36,7 +36,7 @@ async def test_a_lost_connection_is_told_and_mended_by_itself(page: Page, watch:
         await (route.abort("connectionfailed") if lost else route.continue_())
 
     await page.route("**/api/v1/devices*", cut)
-    await page.get_by_role("link", name="Devices").click()
+    await page.get_by_role("link", name="Devices", exact=True).click()
     banner = page.locator("#connection")
     await expect(banner).to_have_text("Connection lost. Trying again…")
     lost = False
@@ -59,7 +59,7 @@ async def test_the_appearance_is_chosen_and_kept(page: Page) -> None:
 async def test_on_a_phone_the_navigation_is_behind_a_button(page: Page) -> None:
     await page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
     await page.goto("/devices")
-    link = page.get_by_role("navigation").get_by_role("link", name="Devices")
+    link = page.get_by_role("navigation").get_by_role("link", name="Devices", exact=True)
     await expect(link).to_be_hidden()
     await page.get_by_role("button", name="Pages").click()
     await link.click()
