@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,14 @@ import pytest
 
 from fleetseal.app import Application
 from fleetseal.core import passwords
-from fleetseal.core.access import Role
-from fleetseal.core.errors import Conflict, InvalidInput, SignInRefused, TooManyAttempts
+from fleetseal.core.access import Caller, Role
+from fleetseal.core.errors import Conflict, InvalidInput, SignInRefused, StoreError, TooManyAttempts
 from fleetseal.core.passwords import Cost, Passwords
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import access, accounts
 from tests import people
 from tests.people import PASSWORD, add_user, confirmed, own, signed_in, stranger
-from tests.site import make_services
+from tests.site import make_services, template
 from tests.support import FakeClock
 
 COOKIE = "fleetseal_session"
@@ -38,8 +40,8 @@ def clock() -> FakeClock:
 @pytest.fixture
 async def application(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Application]:
     """Without tasks of its own that sleep on the clock."""
-    services = await make_services(tmp_path / "data", None, clock=clock)
-    services = people.cheap(services)
+    shutil.copytree(await template(authority=False), tmp_path / "data")
+    services = people.cheap(await make_services(tmp_path / "data", None, clock=clock))
     async with asyncio.TaskGroup() as group:
         yield Application(services, group, serving=False)
     await services.database.close()
@@ -293,7 +295,7 @@ async def test_the_audit_trail_names_who_asked(application: Application) -> None
         assert (await client.put("/settings/https.soak-seconds", json={"value": str(number)})).status_code == 200
     records = (await own(application).get("/audit", params={"filter": "action:settings set"})).json()
     actors = [record["actor"] for record in records]
-    assert actors[1:] == ["token backup-script", "anna"]
+    assert actors[1:3] == ["token backup-script", "anna"]
     assert actors[0] not in ("anna", "token backup-script")
 
 
@@ -368,15 +370,17 @@ async def test_unknown_names_are_answered_and_cost_the_same(application: Applica
 GUESSER = """
 import asyncio, sys
 from pathlib import Path
-from tests import people
-from tests.site import make_services
+from types import SimpleNamespace
 from fleetseal.core.errors import SignInRefused, TooManyAttempts
+from fleetseal.core.passwords import Cost, Passwords
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import access
+from fleetseal.store.database import Database
 from tests.support import FakeClock
 
 async def main():
-    services = people.cheap(await make_services(Path(sys.argv[1]), None, clock=FakeClock()), waiting=1000)
+    database = await Database.open(Path(sys.argv[1]) / "fleetseal.db", busy_seconds=60)
+    services = SimpleNamespace(database=database, clock=FakeClock(), passwords=Passwords(Cost(8, 1, 1), waiting=1000))
     allowed = 0
     async def one(number):
         nonlocal allowed
@@ -388,7 +392,7 @@ async def main():
         except TooManyAttempts:
             pass
     await asyncio.gather(*(one(number) for number in range(60)))
-    await services.database.close()
+    await database.close()
     print(allowed)
 
 asyncio.run(main())
@@ -429,6 +433,66 @@ async def test_so_many_hashes_at_once_and_no_more(application: Application) -> N
     outcomes = await asyncio.gather(*(one(number) for number in range(10)))
     assert sorted(outcomes) == ["let in"] * 3 + ["sent away for 5 s"] * 7
     assert await one(11) == "let in"
+
+
+# ---------------------------------------------------------------- audit
+
+
+async def add_another(application: Application) -> None:
+    await add_user(application, "berta")
+
+
+async def add_token(application: Application) -> None:
+    caller = Caller("test", Role.ADMINISTRATOR)
+    await accounts.add_token(application.services, caller, name="reader", scope=Role.VIEWER, days=1)
+
+
+async def sign_in(application: Application) -> None:
+    await access.sign_in(application.services, name="anna", password=Secret(PASSWORD), address="x", before=None)
+
+
+async def unlock(application: Application) -> None:
+    await access.unlock(application.services, 1, actor="test")
+
+
+async def on_anna(change: Any, application: Application) -> None:
+    await change(application, 1)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        add_another,
+        add_token,
+        sign_in,
+        unlock,
+        *(partial(on_anna, one) for one in (change_role, change_password, remove)),
+    ],
+)
+async def test_what_cannot_be_recorded_does_not_happen(application: Application, tmp_path: Path, act: Any) -> None:
+    """AUD-FAILS-CLOSED."""
+    await add_user(application, "anna")
+    await add_user(application, "root")
+    await attempt(stranger(application.api), "anna", "wrong")
+    file = sqlite3.connect(tmp_path / "data" / "fleetseal.db")
+
+    def rows() -> list[list[Any]]:
+        return [
+            file.execute(f"select * from {table} order by 1").fetchall()
+            for table in ("account", "session", "api_token", "audit")
+        ]
+
+    before = rows()
+    with file:
+        file.execute("create trigger full before insert on audit begin select raise(abort, 'full'); end")
+    with pytest.raises(StoreError):
+        await act(application)
+    assert rows() == before
+    with file:
+        file.execute("drop trigger full")
+    await act(application)
+    assert rows() != before
+    file.close()
 
 
 # ---------------------------------------------------------------- passwords
