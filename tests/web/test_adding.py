@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, Route, expect
 
+from fleetseal.operations import inventory
 from fleetseal.sim.fleet import DeviceSpec
 from tests.web.accessible import assert_accessible
 from tests.web.browser import NARROW, WIDE, Watch
+from tests.web.hostile import HOSTILE
 from tests.web.served import Served, serving
 
 DEVICES = (DeviceSpec("12.11"), DeviceSpec("9.10"), DeviceSpec("12.11", setup_done=False))
@@ -108,3 +110,77 @@ async def test_every_way_can_be_read(page: Page, way: str) -> None:
         await expect(page.get_by_role("navigation", name="Ways").get_by_role("link").nth(3)).to_be_visible()
         await assert_accessible(page)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_hostile_text_of_devices_stays_text(page: Page) -> None:
+    """Every field that a device can fill, of a search that runs and is then stopped by the person."""
+    rows = [
+        dict.fromkeys(("address", "mac", "model", "firmware", "message", "hostname", "sha256"), text)
+        | {"result": "found", "trust": text if number % 2 else "first use", "needs_setup": True, "also_at": [text]}
+        | {"http_port": number, "https_port": None, "device": None, "seen_by": [text]}
+        for number, text in enumerate(HOSTILE, 1)
+    ]
+    progress = {"stage": "Identify", "total": 40, "done": 23, "found": 23, "rate": 5, "seconds_left": 3}
+    shown = {"begun": "2026-11-23T12:00:00Z", "count": len(rows), "devices": rows, "others": 1}
+    running = shown | {"state": "running", "progress": progress, "problem": None}
+    stopped = shown | {"state": "stopped", "progress": None, "problem": HOSTILE[1]}
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json=stopped if route.request.url.endswith("/stop") else running)
+
+    async def refuse(route: Route) -> None:
+        asked = route.request.post_data_json["devices"]
+        await route.fulfill(json=[{**rows[0], "address": one["address"], "result": "failed"} for one in asked])
+
+    await page.route("**/api/v1/discovery/search*", answer)
+    await page.route("**/api/v1/discovery/search/stop", answer)
+    await page.route("**/api/v1/discovery/adoption", refuse)
+    await page.goto("/add")
+    await expect(page.get_by_text("Looking at what answered: 23 of 40, 23 found, 3 seconds left.")).to_be_visible()
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("main").get_by_text("The search was stopped.")).to_be_visible()
+    await expect(page.get_by_role("main").get_by_text(HOSTILE[1], exact=True).first).to_be_visible()
+    grid = page.get_by_role("grid", name="Found on the network")
+    await expect(grid.get_by_text(HOSTILE[0], exact=True).first).to_be_visible()
+    await grid.get_by_text(HOSTILE[0], exact=True).first.dblclick()
+    await expect(page.get_by_role("dialog")).to_contain_text(HOSTILE[0])
+    await page.keyboard.press("Escape")
+    await grid.focus()
+    await page.keyboard.press("Control+a")
+    await page.get_by_role("button", name=f"Add {len(rows)} devices").click()
+    await page.get_by_label("None for now").check()
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.get_by_text(f"{len(rows)} devices could not be added.")).to_be_visible()
+    await assert_accessible(page)
+
+
+async def test_a_file_is_checked_line_by_line_before_it_is_stored(page: Page, served: Served) -> None:
+    async def check(text: str) -> None:
+        file = FilePayload(name="list.csv", mimeType="text/csv", buffer=text.encode())
+        await page.get_by_label("File", exact=True).set_input_files(file)
+        await page.get_by_role("button", name="Check the file").click()
+
+    before = len(await inventory.list_(served.application.services, filters=(), sort=None))
+    await page.goto("/add/file")
+    await check("address,mac\n192.0.2.1,B8:A4:4F:00:00:11\n192.0.2.2,<img src=x onerror=alert(1)>\n")
+    await expect(page.get_by_text("1 line cannot be used, so nothing of the file is imported.")).to_be_visible()
+    await expect(page.get_by_text("'<img src=x onerror=alert(1)>' is no MAC address.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Import")).to_have_count(0)
+    await check("address,mac\n192.0.2.1,B8:A4:4F:00:00:11\n")
+    await expect(page.get_by_role("cell", name="New", exact=True)).to_be_visible()
+    await assert_accessible(page)
+    assert len(await inventory.list_(served.application.services, filters=(), sort=None)) == before
+    await page.get_by_role("button", name="Import 1 device").click()
+    await expect(page.get_by_text("1 device added.")).to_be_visible()
+    (added,) = await inventory.list_(served.application.services, filters=("192.0.2.1",), sort=None)
+    assert added["mac"] == "B8:A4:4F:00:00:11"
+    await check("address,mac\n192.0.2.1,B8:A4:4F:00:00:11\n")
+    await expect(page.get_by_text("There is nothing new in this file.")).to_be_visible()
+
+
+async def test_an_interface_that_is_not_there_is_said(page: Page, watch: Watch) -> None:
+    watch.expected = lambda text: "422" in text
+    await page.goto("/add")
+    await page.get_by_label("Interface (optional)").fill("no such one")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("There is no interface 'no such one' here.")).to_be_visible()
