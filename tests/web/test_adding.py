@@ -1,5 +1,6 @@
 """Devices are found, judged, added and set up in the browser."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 
@@ -129,7 +130,7 @@ async def test_hostile_text_of_devices_stays_text(page: Page) -> None:
         await route.fulfill(json=stopped if route.request.url.endswith("/stop") else running)
 
     async def refuse(route: Route) -> None:
-        asked = route.request.post_data_json["devices"]
+        asked = json.loads(route.request.post_data or "")["devices"]
         await route.fulfill(json=[{**rows[0], "address": one["address"], "result": "failed"} for one in asked])
 
     await page.route("**/api/v1/discovery/search*", answer)

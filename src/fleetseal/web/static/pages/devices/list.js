@@ -59,11 +59,29 @@ export async function list(main, { query, session }) {
   const live = following(grid, rows, load);
   await Promise.all([load(), tasks.load()]);
   live.begin();
+  select(grid, query.get('select'));
   return () => {
     live.end();
     tasks.end();
     grid.destroy();
   };
+}
+
+/**
+ * Devices that another page has named are selected, as far as they are there.
+ *
+ * @param {Grid} grid
+ * @param {string | null} named ids and runs of them: `7,12-40`
+ */
+function select(grid, named) {
+  if (named === null) return;
+  const runs = named.split(',').map((one) => one.split('-').map(Number));
+  const ids = grid.matching().map((row) => row.id)
+    .filter((id) => runs.some(([first, last = first]) => Number(id) >= Number(first) && Number(id) <= Number(last)));
+  if (ids.length === 0) return;
+  grid.select(ids);
+  grid.reveal(/** @type {string} */ (ids[0]));
+  grid.focus();
 }
 
 /**
