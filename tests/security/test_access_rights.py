@@ -85,7 +85,7 @@ async def test_each_role_may_ask_what_its_routes_say(application: Application) -
     async with stranger(application.api) as nobody:
         for method, path, need in every_route(application):
             if need.role is not None:
-                answer = await nobody.request(method, path, **MALFORMED)  # type: ignore[arg-type]  # as its members are
+                answer = await nobody.request(method, _filled(path), **MALFORMED)  # type: ignore[arg-type]  # as its members are
                 assert (answer.status_code, answer.json()["code"]) == (401, "not-signed-in"), f"{method} {path}"
                 assert answer.headers["www-authenticate"] == "Bearer"
     for role in Role:

@@ -1,7 +1,6 @@
 """Places in lists, as text: where the next page of a list begins."""
 
 import base64
-import binascii
 import hashlib
 from typing import Final
 
@@ -36,7 +35,7 @@ def read(after: str, name: bytes) -> tuple[Place, int]:
     """What `write` was given. Raises InvalidInput for what is no place in the list of this name."""
     try:
         raw = base64.b64decode(after + "=" * (-len(after) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         raw = b""
     numbers = raw[_NAME : _NAME + 2 * _NUMBER]
     if raw[:_NAME] != name or len(numbers) < 2 * _NUMBER or max(numbers[0], numbers[_NUMBER]) > 0x7F:

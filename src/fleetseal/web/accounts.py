@@ -10,6 +10,7 @@ from fleetseal.core.secrets import Secret
 from fleetseal.operations import access, accounts
 from fleetseal.web.auth import ADMINISTRATOR, Guarded, needs
 from fleetseal.web.backend import Asked
+from fleetseal.web.lists import RowId
 from fleetseal.web.schemas import TokenAddition, UserAddition, UserChange, secret
 
 router = APIRouter(tags=["users and tokens"], route_class=Guarded)
@@ -43,9 +44,9 @@ async def make_setup_code(backend: Asked) -> dict[str, str]:
     return {"code": code.reveal()}
 
 
-@router.patch("/users/{user_id}", summary="Change a user; with another role or password, sessions and tokens end")
+@router.patch("/users/{user_id:int}", summary="Change a user; with another role or password, sessions and tokens end")
 @needs(ADMINISTRATOR, confirmed=True)
-async def change_user(backend: Asked, user_id: int, body: UserChange) -> Row:
+async def change_user(backend: Asked, user_id: RowId, body: UserChange) -> Row:
     return await accounts.change_user(
         backend.services,
         user_id,
@@ -56,15 +57,15 @@ async def change_user(backend: Asked, user_id: int, body: UserChange) -> Row:
     )
 
 
-@router.delete("/users/{user_id}", summary="Remove a user, with sessions and tokens; those that are left")
+@router.delete("/users/{user_id:int}", summary="Remove a user, with sessions and tokens; those that are left")
 @needs(ADMINISTRATOR, confirmed=True)
-async def remove_user(backend: Asked, user_id: int) -> list[Row]:
+async def remove_user(backend: Asked, user_id: RowId) -> list[Row]:
     return await accounts.remove_user(backend.services, user_id, actor=backend.actor)
 
 
-@router.post("/users/{user_id}/unlock", summary="Forget wrong guesses at a password, and those of every address")
+@router.post("/users/{user_id:int}/unlock", summary="Forget wrong guesses at a password, and those of every address")
 @needs(ADMINISTRATOR, confirmed=True)
-async def unlock_user(backend: Asked, user_id: int) -> list[Row]:
+async def unlock_user(backend: Asked, user_id: RowId) -> list[Row]:
     await access.unlock(backend.services, user_id, actor=backend.actor)
     return await accounts.users(backend.services)
 
@@ -83,7 +84,7 @@ async def add_token(backend: Asked, body: TokenAddition) -> Row:
     )
 
 
-@router.delete("/tokens/{token_id}", summary="Remove an API token; those that are left")
+@router.delete("/tokens/{token_id:int}", summary="Remove an API token; those that are left")
 @needs(ADMINISTRATOR, confirmed=True)
-async def remove_token(backend: Asked, token_id: int) -> list[Row]:
+async def remove_token(backend: Asked, token_id: RowId) -> list[Row]:
     return await accounts.remove_token(backend.services, token_id, actor=backend.actor)

@@ -8,6 +8,7 @@ from fleetseal.operations import alarm_delivery, alarms, paging
 from fleetseal.web import lists
 from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
+from fleetseal.web.lists import RowId
 from fleetseal.web.schemas import ChannelSecret, secret
 
 router = APIRouter(prefix="/alarms", tags=["alarms"], route_class=Guarded)
@@ -20,9 +21,9 @@ async def list_alarms(backend: Asked, wanted: lists.WantedPage) -> list[dict[str
     return rows if wanted is None else paging.page(rows, wanted, noun="alarms", columns=alarms.COLUMNS)
 
 
-@router.post("/{alarm_id}/acknowledge", summary="Somebody has seen this alarm; it stays open while its cause exists")
+@router.post("/{alarm_id:int}/acknowledge", summary="Somebody has seen it; it stays open while its cause exists")
 @needs(OPERATOR)
-async def acknowledge_alarm(backend: Asked, alarm_id: int) -> list[dict[str, Any]]:
+async def acknowledge_alarm(backend: Asked, alarm_id: RowId) -> list[dict[str, Any]]:
     await alarms.acknowledge(backend.services, alarm_id, actor=backend.actor)
     return await alarms.list_(backend.services)
 

@@ -22,6 +22,7 @@ from fleetseal.web import (
     events,
     metrics,
     nightly,
+    openapi,
     overview,
     problems,
     session,
@@ -84,6 +85,7 @@ def build(host: Host) -> FastAPI:
         api.include_router(router, prefix="/api/v1")
     api.include_router(metrics.router)
     tuple(routes_of(api))
+    openapi.install(api)
     return api
 
 

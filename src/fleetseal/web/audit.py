@@ -8,6 +8,7 @@ from fleetseal.operations import trail
 from fleetseal.operations.trail import Wanted
 from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
+from fleetseal.web.lists import Filters
 from fleetseal.web.schemas import AuditVerification
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=Guarded)
@@ -16,11 +17,11 @@ Number = Annotated[int, Query(ge=0, le=2**53)]
 
 
 def _wanted(
-    filters: Annotated[list[str] | None, Query(alias="filter")] = None,
+    filters: Filters,
     since: str | None = None,
     until: str | None = None,
 ) -> Wanted:
-    return Wanted(tuple(filters or ()), since, until)
+    return Wanted(tuple(filters), since, until)
 
 
 Chosen = Annotated[Wanted, Depends(_wanted)]

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import compile_path
 
 from fleetseal.core.access import Caller, Role
 from fleetseal.core.errors import ConfirmPassword, Forbidden, NotSignedIn
@@ -82,7 +83,12 @@ def routes_of(api: FastAPI) -> Iterator[tuple[str, frozenset[str], Need]]:
     for context in iter_route_contexts(api.routes):
         if not isinstance(context.original_route, Guarded):
             raise LookupError(f"{context.path} would not ask who comes: its router needs route_class=Guarded")
-        yield str(context.path), frozenset(context.methods or ()), _need(context.original_route)
+        yield compile_path(str(context.path))[1], frozenset(context.methods or ()), _need(context.original_route)
+
+
+def needs_of(api: FastAPI) -> dict[tuple[str, str], Need]:
+    """By path and method: what each route needs."""
+    return {(path, method): need for path, methods, need in routes_of(api) for method in methods}
 
 
 # ---------------------------------------------------------------- who asks

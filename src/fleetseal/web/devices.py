@@ -31,11 +31,11 @@ router = APIRouter(prefix="/devices", tags=["devices"], route_class=Guarded)
 @router.get("", summary="The devices of the inventory; with `limit`, a page of them", response_model=None)
 @needs(VIEWER)
 async def list_devices(
-    backend: Asked, filters: Filters = None, sort: Sort = None, limit: Limit = None, after: After = None
+    backend: Asked, filters: Filters, sort: Sort = None, limit: Limit = None, after: After = None
 ) -> Rows | Response:
     if limit is None:
-        return await inventory.list_(backend.services, filters=filters or (), sort=sort)
-    page = await pages.page(backend.services, filters=filters or (), sort=sort, limit=limit, after=after)
+        return await inventory.list_(backend.services, filters=filters, sort=sort)
+    page = await pages.page(backend.services, filters=filters, sort=sort, limit=limit, after=after)
     tail = json.dumps({"next": page.next, "total": page.total}, separators=(",", ":")).encode()
     content = b'{"items":[' + b",".join(page.items) + b"]," + tail[1:]
     return Response(content, media_type="application/json", headers={POSITION: str(page.position)})
@@ -43,8 +43,8 @@ async def list_devices(
 
 @router.get("/facets", summary="How many devices have each status, model and so on")
 @needs(VIEWER)
-async def count_devices(backend: Asked, filters: Filters = None) -> dict[str, Any]:
-    return await pages.facets(backend.services, filters=filters or ())
+async def count_devices(backend: Asked, filters: Filters) -> dict[str, Any]:
+    return await pages.facets(backend.services, filters=filters)
 
 
 @router.get("/unverified", summary="How many devices are believed from first contact only")

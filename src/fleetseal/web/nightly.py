@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fleetseal.operations import night_plan, nights, signing
 from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked
+from fleetseal.web.lists import RowId
 from fleetseal.web.schemas import NightlyRequest, secret
 
 router = APIRouter(prefix="/nightly", tags=["nightly run"], route_class=Guarded)
@@ -35,7 +36,7 @@ async def plan_nightly(backend: Asked) -> Row:
     return await night_plan.plan(backend.services)
 
 
-@router.get("/{night_id}", summary="One nightly run, with its report once it has ended")
+@router.get("/{night_id:int}", summary="One nightly run, with its report once it has ended")
 @needs(VIEWER)
-async def show_nightly(backend: Asked, night_id: int) -> Row:
+async def show_nightly(backend: Asked, night_id: RowId) -> Row:
     return await nights.show(backend.services, night_id)

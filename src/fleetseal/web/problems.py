@@ -59,7 +59,9 @@ def install(api: FastAPI, rng: Rng) -> None:
     async def http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = errors.NotFound.code if error.status_code == 404 else errors.InvalidInput.code
-        return _problem(error.status_code, code, f"{error.detail}.")
+        answer = _problem(error.status_code, code, f"{error.detail}.")
+        answer.headers.update(error.headers or {})  # `Allow`, which RFC 9110 wants with 405
+        return answer
 
     async def unforeseen(_: Request, error: Exception) -> JSONResponse:
         incident = rng.bytes(4).hex()

@@ -1,10 +1,9 @@
 """What requests may hold. Strict: a member nobody knows, or of another type, is refused. Secrets are `SecretStr`."""
 
 import base64
-import binascii
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from fleetseal.core import model
 from fleetseal.core.errors import InvalidInput
@@ -176,7 +175,7 @@ class DeviceSelection(Body):
 class Accepted(Body):
     """A device, by id, and the certificate it is trusted by; `sha256` null: plain HTTP."""
 
-    id: int
+    id: int = Field(ge=0, le=2**53)
     sha256: str | None
 
 
@@ -327,7 +326,7 @@ def decoded(text: str) -> bytes:
     """Of base64. Raises InvalidInput."""
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidInput("A file in the request is not base64.") from error
 
 

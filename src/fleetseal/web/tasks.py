@@ -10,6 +10,7 @@ from fleetseal.operations import paging, preview, refreshing, settings, signing,
 from fleetseal.web import lists
 from fleetseal.web.auth import OPERATOR, VIEWER, Guarded, needs
 from fleetseal.web.backend import Asked, Backend
+from fleetseal.web.lists import RowId
 from fleetseal.web.schemas import Continuation, EnableWish, PlanRequest, TaskRequest, secret
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=Guarded)
@@ -72,29 +73,29 @@ async def resume_tasks(backend: Asked, body: Continuation) -> list[int]:
     return [int(task_id) for task_id in unfinished]
 
 
-@router.get("/{task_id}", summary="A task with the outcome and the steps of each device")
+@router.get("/{task_id:int}", summary="A task with the outcome and the steps of each device")
 @needs(VIEWER)
-async def show_task(backend: Asked, task_id: int) -> Row:
+async def show_task(backend: Asked, task_id: RowId) -> Row:
     return await tasks.show(backend.services, TaskId(task_id), working=backend.working)
 
 
-@router.get("/{task_id}/progress", summary="How far a task is, in numbers")
+@router.get("/{task_id:int}/progress", summary="How far a task is, in numbers")
 @needs(VIEWER)
-async def task_progress(backend: Asked, task_id: int) -> Row:
+async def task_progress(backend: Asked, task_id: RowId) -> Row:
     return await tasks.progress(backend.services, TaskId(task_id), working=backend.working)
 
 
-@router.post("/{task_id}/cancel", summary="Stop a task: devices in work are put back, the others not begun")
+@router.post("/{task_id:int}/cancel", summary="Stop a task: devices in work are put back, the others not begun")
 @needs(OPERATOR)
-async def cancel_task(backend: Asked, task_id: int) -> Row:
+async def cancel_task(backend: Asked, task_id: RowId) -> Row:
     engine = await backend.engine() if backend.working else None
     await tasks.cancel(backend.services, engine, TaskId(task_id), actor=backend.actor)
     return await tasks.show(backend.services, TaskId(task_id), working=backend.working)
 
 
-@router.post("/{task_id}/retry", status_code=202, summary="A new task for the devices that failed in this one")
+@router.post("/{task_id:int}/retry", status_code=202, summary="A new task for the devices that failed in this one")
 @needs(OPERATOR)
-async def retry_task(backend: Asked, task_id: int, body: Continuation) -> Row:
+async def retry_task(backend: Asked, task_id: RowId, body: Continuation) -> Row:
     await open_key(backend, secret(body.passphrase), required=False)
     new = await tasks.retry(backend.services, await backend.engine(), TaskId(task_id), actor=backend.actor)
     return await tasks.show(backend.services, new, working=backend.working)
