@@ -7,8 +7,6 @@ import { openMenu } from './menu.js';
 import { ROUTES } from './routes.js';
 import { kept, keep } from './storage.js';
 
-const NARROW = matchMedia('(max-width: 799px)');
-
 /**
  * @param {import('./routes.js').Session} session
  * @param {() => void} left the person has signed out
@@ -28,6 +26,7 @@ export function shell(session, left) {
     toggle.setAttribute('aria-expanded', String(yes));
   };
   toggle.addEventListener('click', () => open(!side.classList.contains('open')));
+  nav.addEventListener('click', () => open(false));
   side.addEventListener('keydown', (event) => {
     if (event.key !== 'Escape' || !side.classList.contains('open')) return;
     open(false);
@@ -37,10 +36,7 @@ export function shell(session, left) {
   return {
     element,
     main,
-    arrived: (path) => {
-      if (NARROW.matches) open(false);
-      mark(nav, path);
-    },
+    arrived: (path) => mark(nav, path),
   };
 }
 
