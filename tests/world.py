@@ -61,7 +61,7 @@ class World:
         busy = await inventory.active_tasks(tx)
         free = [one for one in await inventory.every(tx) if one.id not in busy]
         chosen = [(one, True) for one in self.random.sample(free, min(2, len(free)))]
-        await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, devices=chosen, now=NOW)
+        await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, actor="test", devices=chosen, now=NOW)
 
     async def run_job(self, tx: Transaction) -> None:
         if (found := await self.some_job(tx)) is not None:

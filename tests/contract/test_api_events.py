@@ -112,7 +112,7 @@ class World:
             chosen = [(await inventory.get(tx, one), True) for one in self._some(free, 4)]
             if chosen:
                 now = self._services.clock.now()
-                await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, devices=chosen, now=now)
+                await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, actor="test", devices=chosen, now=now)
 
     async def _job(self) -> None:
         async with self._services.database.transaction() as tx:
@@ -369,7 +369,7 @@ async def test_a_task_is_told_anew_when_an_engine_starts(application: Applicatio
     await world.add_devices(1)
     async with application.services.database.transaction() as tx:
         device = await inventory.get(tx, DeviceId(1))
-        await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, devices=[(device, True)], now=NOW)
+        await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, actor="test", devices=[(device, True)], now=NOW)
     feeds = Feeds(application.services, working=lambda: working, spawn=application.spawn)
     page = Page(application, partial(stream, feeds))
     async with following(page):

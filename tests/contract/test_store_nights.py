@@ -102,7 +102,9 @@ async def test_only_failures_of_renewals_since_the_installation_count(database: 
             (TaskAction.ENABLE_HTTPS, NOW),
             (TaskAction.RENEW_CERTIFICATE, NOW),
         ):
-            task_id = await tasks.add_task(tx, action=action, wish={}, devices=[(candidate, False)], now=NOW)
+            task_id = await tasks.add_task(
+                tx, action=action, wish={}, actor="test", devices=[(candidate, False)], now=NOW
+            )
             ended = {"active": False, "status": "Failed", "error_code": "rejected", "finished": finished}
             await tx.execute(update(job).where(job.c.task_id == task_id).values(description=str(action), **ended))
         found = await renewals.failures(tx, NOW + DAY)
@@ -114,12 +116,19 @@ async def test_old_tasks_go_a_few_at_a_time_and_unfinished_ones_stay(database: D
     async with database.transaction() as tx:
         (candidate,) = await renewals.due(tx, NOW + DAY)
         for number in range(5):
-            task_id = await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, devices=[], now=NOW)
+            task_id = await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, actor="test", devices=[], now=NOW)
             if number < 4:
                 await tasks.finish_task(tx, task_id, now=NOW - 100 * DAY)
-        await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, devices=[(candidate, False)], now=NOW)
+        await tasks.add_task(
+            tx, action=TaskAction.REFRESH, wish={}, actor="test", devices=[(candidate, False)], now=NOW
+        )
         harmed = await tasks.add_task(
-            tx, action=TaskAction.REFRESH, wish={}, devices=[(candidate._replace(id=DeviceId(2)), False)], now=NOW
+            tx,
+            action=TaskAction.REFRESH,
+            wish={},
+            actor="test",
+            devices=[(candidate._replace(id=DeviceId(2)), False)],
+            now=NOW,
         )
         await tx.execute(update(job).where(job.c.task_id == harmed).values(harmed=True, active=False))
         await tasks.finish_task(tx, harmed, now=NOW - 100 * DAY)

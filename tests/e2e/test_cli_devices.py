@@ -2,6 +2,7 @@
 devices at once; a task that is cancelled, tried again, or interrupted."""
 
 import asyncio
+import getpass
 import json
 import logging
 import subprocess
@@ -417,10 +418,10 @@ def test_a_device_at_work_is_busy_for_others(line: Line, devices: Devices) -> No
     until(lambda: bool(camera.effects.get("create_key")))
     assert line.json("device", "list")[0]["status"] == "Busy"
     (named,) = line.json("https", "enable", camera.serial, code=1)["devices"]
-    assert (named["status"], named["description"]) == ("Failed", "Busy: task 1 is at work on it.")
+    assert (named["status"], named["description"]) == ("Failed", f"Busy in task 1 of {getpass.getuser()}.")
     (met,) = line.json("https", "enable", "--all")["devices"]
     assert met["status"] == "Skipped"
-    assert "Task 1 is at work" in line("device", "remove", camera.serial, "--yes", code=2)[1]
+    assert f"busy in task 1 of {getpass.getuser()}" in line("device", "remove", camera.serial, "--yes", code=2)[1]
     assert ended(command)[0] == 0
     assert line.json("device", "list")[0]["status"] == "OK"
 

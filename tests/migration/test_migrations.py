@@ -158,6 +158,36 @@ async def test_devices_are_known_to_hold_the_chain_of_their_certificate(tmp_path
     assert rows == [(5, 1, "then"), (5, 2, "then")], "device 6 is forgotten, CA 3 signed a superseded certificate"
 
 
+async def test_tasks_get_who_asked_for_them_from_the_audit_log(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.begin() as old:
+        config.attributes["connection"] = old
+        command.upgrade(config, "0012")
+        at = "2026-11-23T12:00:00.000000Z"
+        for number in (1, 2, 11):
+            row = (number, "Refresh", "{}", at, 0)
+            old.exec_driver_sql("insert into task (id, action, wish, requested, cancelled) values (?, ?, ?, ?, ?)", row)
+        said = [
+            ("anna", "task Refresh", "task 1"),
+            ("ben", "task cancel", "task 1"),
+            ("carl", "task Refresh", "task 11"),
+        ]
+        for number, record in enumerate(said):
+            values = (at, *record, "{}", "", str(number))
+            old.exec_driver_sql(
+                "insert into audit (at, actor, action, object, detail, previous, hash) values (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+    engine.dispose()
+    await (await Database.open(tmp_path / "old.db")).close()
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        rows = connection.execute("select id, actor from task order by id").fetchall()
+    connection.close()
+    assert rows == [(1, "anna"), (2, None), (11, "carl")]
+
+
 async def test_the_migration_tool_finds_no_difference_either(tmp_path: Path) -> None:
     await (await Database.open(tmp_path / "a.db")).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetseal.core.errors import AuthenticationFailed, Busy, Rejected, Unreachable, VerificationFailed
-from fleetseal.core.model import DeviceId, Serial
+from fleetseal.core.model import DeviceId, Serial, TaskId
 from fleetseal.operations import renewal
 from fleetseal.operations.renewal import Night
 from fleetseal.operations.states import warning_begins
 from fleetseal.pki import profile
 from fleetseal.store.renewals import Candidate, Failure
+from fleetseal.store.tasks import AtWork
 from tests.support import NOW
 
 SERIAL = "B8A44F631339"
@@ -144,7 +145,7 @@ TONIGHT = Night(NOW.date(), set(), {}, {})
 @pytest.mark.parametrize(
     ("change", "reason", "needs_person"),
     [
-        ({"busy": 7}, "Busy: task 7", False),
+        ({"busy": AtWork(TaskId(7), "anna")}, "Busy in task 7 of anna.", False),
         ({"tls": False}, "HTTPS is off", False),
         ({"policy": "http"}, "HTTPS is off", False),
         ({"support": "firmware", "support_reason": "Too old."}, "Too old.", True),

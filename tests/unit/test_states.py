@@ -22,6 +22,7 @@ from fleetseal.core.model import (
     TrustLevel,
 )
 from fleetseal.operations import states
+from fleetseal.store.tasks import AtWork
 from tests.devices import SiteAuthority
 from tests.support import NOW
 
@@ -79,7 +80,7 @@ HEALTHY = Device(
 
 
 def statuses(device: Device, *, task: int | None = None, settings: Settings = WARNING) -> list[str]:
-    active = None if task is None else TaskId(task)
+    active = None if task is None else AtWork(TaskId(task), None)
     return [one.status for one in states.statuses(device, now=NOW, settings=settings, active_task=active)]
 
 
@@ -114,8 +115,8 @@ def test_each_cause_alone_shows_its_status_with_a_reason(status: str, columns: d
 
 
 def test_busy_is_named_with_its_task() -> None:
-    (busy,) = states.statuses(HEALTHY, now=NOW, settings=WARNING, active_task=TaskId(7))
-    assert (busy.status, "7" in busy.reason) == ("Busy", True)
+    (busy,) = states.statuses(HEALTHY, now=NOW, settings=WARNING, active_task=AtWork(TaskId(7), "anna"))
+    assert (busy.status, busy.reason) == ("Busy", "Busy in task 7 of anna.")
 
 
 @given(st.sets(st.sampled_from(range(len(CAUSES)))), st.booleans())

@@ -202,7 +202,9 @@ async def test_open_jobs_are_ended_and_can_be_retried(tmp_path: Path) -> None:
         async with here.services.database.transaction() as tx:
             every = [(device, True) for device in await rows.every(tx)]
             now = here.services.clock.now()
-            task = await store.add_task(tx, action=TaskAction.ENABLE_HTTPS, wish={}, devices=every, now=now)
+            task = await store.add_task(
+                tx, action=TaskAction.ENABLE_HTTPS, wish={}, actor="test", devices=every, now=now
+            )
             begun = await store.begin_run(tx, (await store.jobs_of(tx, task))[0].id, now=now)
             undo = {"verb": "restore-https"}
             await store.write_step(tx, begun, "bind", kind="device", state="begun", now=now, undo=undo)

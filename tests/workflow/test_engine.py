@@ -47,6 +47,7 @@ async def make_task(database: Database, count: int, *, models: int = 1) -> TaskI
             tx,
             action=TaskAction.ENABLE_HTTPS,
             wish={},
+            actor="test",
             devices=[(device, True) for device in devices],
             now=CLOCK.now(),
         )

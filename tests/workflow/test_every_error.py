@@ -187,7 +187,9 @@ async def stand_down(here: Site) -> None:
     async with here.services.database.transaction() as tx:
         row = await here.device(device)
         now = here.services.clock.now()
-        task = await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, devices=[(row, True)], now=now)
+        task = await tasks.add_task(
+            tx, action=TaskAction.REFRESH, wish={}, actor="test", devices=[(row, True)], now=now
+        )
         (job,) = await tasks.jobs_of(tx, task)
     slept = await Run.begin(here.services.database, here.services.clock, job.id)
     await Run.begin(here.services.database, here.services.clock, job.id)

@@ -345,7 +345,7 @@ async def begin_task(one: Site, device: SimulatedDevice) -> None:
     row = await one.device(device)
     async with one.services.database.transaction() as tx:
         now = one.services.clock.now()
-        await tasks.add_task(tx, action=TaskAction.ENABLE_HTTPS, wish={}, devices=[(row, True)], now=now)
+        await tasks.add_task(tx, action=TaskAction.ENABLE_HTTPS, wish={}, actor="test", devices=[(row, True)], now=now)
 
 
 async def change_row(one: Site, device: SimulatedDevice) -> None:

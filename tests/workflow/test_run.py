@@ -28,7 +28,9 @@ async def job_id(database: Database) -> JobId:
         device = await inventory.add(
             tx, serial="B8A44F000001", address="127.0.0.1", http_port=80, https_port=443, site="default", added=NOW
         )
-        task = await tasks.add_task(tx, action=TaskAction.ENABLE_HTTPS, wish={}, devices=[(device, True)], now=NOW)
+        task = await tasks.add_task(
+            tx, action=TaskAction.ENABLE_HTTPS, wish={}, actor="test", devices=[(device, True)], now=NOW
+        )
         return (await tasks.jobs_of(tx, task))[0].id
 
 
@@ -210,4 +212,6 @@ async def test_a_device_has_one_active_job(database: Database, job_id: JobId) ->
         device = await inventory.get(tx, (await tasks.get_job(tx, job_id)).device_id)
     with pytest.raises(Conflict):
         async with database.transaction() as tx:
-            await tasks.add_task(tx, action=TaskAction.REFRESH, wish={}, devices=[(device, True)], now=NOW)
+            await tasks.add_task(
+                tx, action=TaskAction.REFRESH, wish={}, actor="test", devices=[(device, True)], now=NOW
+            )

@@ -21,11 +21,12 @@ async def list_(*, common: Common = NO_OPTIONS) -> int:
         output.say("There is no task.")
     else:
         output.table(
-            ("Id", "Action", "Status", "Done", "Failed", "Started", "Finished"),
+            ("Id", "Action", "Asked by", "Status", "Done", "Failed", "Started", "Finished"),
             [
                 (
                     one["id"],
                     one["action"],
+                    one["actor"],
                     one["state"],
                     f"{one['done']} of {one['total']}",
                     one["failed"],

@@ -31,7 +31,7 @@ async def clock(services: Services, *, actor: str, selection: Selection, correct
     rows = []
     for device in devices:
         if correct and device.id in busy:
-            rows.append(_row(device, "failed", None, f"Task {busy[device.id]} is at work on it. Nothing was set."))
+            rows.append(_row(device, "failed", None, f"Busy in {busy[device.id]}. Nothing was set."))
         else:
             rows.append(await clocks.one(device))
     return rows

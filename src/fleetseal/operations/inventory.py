@@ -148,7 +148,7 @@ async def remove(services: Services, *, actor: str, references: Sequence[str], r
         busy = await inventory.active_tasks(tx)
         for device in devices:
             if device.id in busy:
-                raise Conflict(f"Task {busy[device.id]} is at work on {device.label}. Wait, or cancel it first.")
+                raise Conflict(f"{device.label} is busy in {busy[device.id]}. Wait, or cancel it first.")
             if revoke:
                 revoked[device.id] = await issued.revoke_all(tx, device, now=now, actor=actor)
             await inventory.remove(tx, device.id)

@@ -157,8 +157,8 @@ async def _revocable(tx: Transaction, serial: str, reason: Reason, *, now: datet
     task = (await inventory.active_tasks(tx)).get(record.device_id) if record.device_id is not None else None
     if task is not None:
         raise Conflict(
-            f"Task {task} is at work on the device of this certificate, and may need it to put things back. Wait, or "
-            f"cancel it first: fleetseal task cancel {task}. Nothing was revoked."
+            f"The device of this certificate is busy in {task}, which may need it to put things back. Wait, or "
+            f"cancel it first: fleetseal task cancel {task.task_id}. Nothing was revoked."
         )
     return record
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import CertificateSource, Device, DeviceId, Selection, TaskId, mac_of, serial_of
+from fleetseal.core.model import CertificateSource, Device, DeviceId, Selection, mac_of, serial_of
 from fleetseal.core.text import timestamp
 from fleetseal.devices.axis.catalogue import version
 from fleetseal.operations import naming, states
@@ -20,6 +20,7 @@ from fleetseal.operations.sort_keys import sort_key
 from fleetseal.pki import chain
 from fleetseal.store import authorities, certificates, inventory
 from fleetseal.store.database import Transaction
+from fleetseal.store.tasks import AtWork
 
 Row = dict[str, Any]
 
@@ -50,7 +51,7 @@ class Context:
 
     settings: Settings
     now: datetime
-    busy: Mapping[DeviceId, TaskId]
+    busy: Mapping[DeviceId, AtWork]
     origins: Mapping[str, str]  # SHA-256 of each certificate of ours, as hex: where its key was made
     issuers: tuple[bytes, ...]  # certificates of the CAs whose keys are here
     authority_configured: bool  # one of them signs device certificates

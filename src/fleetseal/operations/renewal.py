@@ -75,7 +75,7 @@ class Night:
 def decide(candidate: Candidate, night: Night) -> Skip | None:
     """Why this device is not renewed tonight; None: it is."""
     if candidate.busy is not None:
-        return Skip(candidate, f"Busy: task {candidate.busy} is at work on it.", waits=True)
+        return Skip(candidate, f"Busy in {candidate.busy}.", waits=True)
     if candidate.https_off:
         return Skip(candidate, "HTTPS is off on it: it was switched off, and renewal does not switch it on.")
     if not candidate.supported:

@@ -108,8 +108,8 @@ class _SettingUp:
 
     async def _record(self, device: Device, carrier: PeerTrust) -> None:
         async with self.services.database.transaction() as tx:  # before the act: what cannot be recorded is not done
-            if device.id in await inventory.active_tasks(tx):
-                raise InvalidInput("A task is at work on it. Nothing was sent. Wait until it has ended.")
+            if (task := (await inventory.active_tasks(tx, [device.id])).get(device.id)) is not None:
+                raise InvalidInput(f"Busy in {task}. Nothing was sent. Wait until it has ended.")
             await audit.record(
                 tx,
                 now=self.services.clock.now(),

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fleetseal.core.config import Settings
-from fleetseal.core.model import CertificateSource, ConnectionPolicy, Device, Generation, Support, TaskId, TrustLevel
+from fleetseal.core.model import CertificateSource, ConnectionPolicy, Device, Generation, Support, TrustLevel
 from fleetseal.operations.plan import describe_offset
 from fleetseal.pki import chain, profile
+from fleetseal.store.tasks import AtWork
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """Beyond this a device's clock is wrong (device-api 18, recipe B)."""
@@ -37,14 +38,14 @@ def https_text(device: Device, *, authority_configured: bool) -> str:
     return "Disabled (Missing server certificate)"
 
 
-def statuses(device: Device, *, now: datetime, settings: Settings, active_task: TaskId | None) -> list[Status]:
+def statuses(device: Device, *, now: datetime, settings: Settings, active_task: AtWork | None) -> list[Status]:
     """Every status that holds, the one to show first; `OK` alone when none does."""
     found = [
         *unread(device, settings),
         *_certificate_and_clock(device, now=now, settings=settings),
     ]
     if active_task is not None:
-        found.append(Status("Busy", f"Task {active_task} is at work on it."))
+        found.append(Status("Busy", f"Busy in {active_task}."))
     return found or [Status("OK", "")]
 
 

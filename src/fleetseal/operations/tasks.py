@@ -20,7 +20,7 @@ from fleetseal.operations import listing, states
 from fleetseal.operations.services import Services
 from fleetseal.store import audit, bundles, inventory, tasks
 from fleetseal.store.database import Transaction
-from fleetseal.store.tasks import JobRecord, StepRecord, Subject, TaskRecord
+from fleetseal.store.tasks import AtWork, JobRecord, StepRecord, Subject, TaskRecord
 
 if TYPE_CHECKING:  # reading commands do not load the engine
     from fleetseal.jobs.engine import Engine
@@ -138,6 +138,7 @@ async def show(services: Services, task_id: TaskId, *, working: bool) -> dict[st
         "action": task.action,
         "state": _state(task, {status: sum(job.status is status for job in jobs) for status in JobStatus}, working),
         "heading": _heading(task, jobs),
+        "actor": task.actor,
         "requested": timestamp(task.requested),
         "started": task.started and timestamp(task.started),
         "finished": task.finished and timestamp(task.finished),
@@ -207,7 +208,7 @@ async def record(
     """
     now = services.clock.now()
     await tasks.instance(tx, candidate=services.rng.bytes(3).hex(), now=now)
-    task_id = await tasks.add_task(tx, action=action, wish=wish, devices=devices, now=now)
+    task_id = await tasks.add_task(tx, action=action, wish=wish, actor=actor, devices=devices, now=now)
     detail = {"wish": wish, "devices": asked}
     await audit.record(tx, now=now, actor=actor, action=f"task {action}", object=f"task {task_id}", detail=detail)
     return task_id
@@ -248,6 +249,7 @@ def _row(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> dict[
         "id": task.id,
         "action": task.action,
         "state": _state(task, counts, working),
+        "actor": task.actor,
         "requested": timestamp(task.requested),
         "started": task.started and timestamp(task.started),
         "finished": task.finished and timestamp(task.finished),
@@ -257,9 +259,9 @@ def _row(task: TaskRecord, counts: dict[JobStatus, int], working: bool) -> dict[
     }
 
 
-def _why_not(device: Device, action: TaskAction, busy: Mapping[DeviceId, TaskId]) -> str | None:
+def _why_not(device: Device, action: TaskAction, busy: Mapping[DeviceId, AtWork]) -> str | None:
     if device.id in busy:
-        return f"Busy: task {busy[device.id]} is at work on it."
+        return f"Busy in {busy[device.id]}."
     certificates = action is not TaskAction.DISABLE_HTTPS
     if action is TaskAction.REFRESH or states.fit(device, certificates=certificates):
         return None

@@ -47,8 +47,8 @@ async def accept(services: Services, *, actor: str, accepted: Mapping[int, str |
         columns = _accepted_columns(device, sight, fingerprint)
         now = services.clock.now()
         async with services.database.transaction() as tx:
-            if device.id in await inventory.active_tasks(tx):
-                raise Conflict(f"A task is at work on {device.label}. Wait until it has ended.")
+            if (task := (await inventory.active_tasks(tx, [device.id])).get(device.id)) is not None:
+                raise Conflict(f"{device.label} is busy in {task}. Wait until it has ended.")
             await inventory.change(tx, device.id, **columns)
             await alarms.close_alarm(tx, now=now, cause="certificate-differs", object=device.label)
             await audit.record(

@@ -26,7 +26,8 @@ from fleetseal.core.model import (
 )
 from fleetseal.core.secrets import Sealer
 from fleetseal.store.database import Transaction
-from fleetseal.store.schema import device, job
+from fleetseal.store.schema import device, job, task
+from fleetseal.store.tasks import AtWork
 
 _SHOWN_MATCHES: Final = 10
 
@@ -183,11 +184,13 @@ async def set_login(tx: Transaction, sealer: Sealer, device_id: DeviceId, login:
     return await change(tx, device_id, username=login.username, password_sealed=sealed, password_version=version)
 
 
-async def active_tasks(tx: Transaction, among: Collection[DeviceId] | None = None) -> dict[DeviceId, TaskId]:
+async def active_tasks(tx: Transaction, among: Collection[DeviceId] | None = None) -> dict[DeviceId, AtWork]:
     """The task that is at work on each device that has one; only of these devices, if they are given."""
-    query = select(job.c.device_id, job.c.task_id).where(job.c.active)
+    query = (
+        select(job.c.device_id, job.c.task_id, task.c.actor).join(task, task.c.id == job.c.task_id).where(job.c.active)
+    )
     rows = await tx.execute(query if among is None else query.where(job.c.device_id.in_(among)))
-    return {DeviceId(row.device_id): TaskId(row.task_id) for row in rows}
+    return {DeviceId(row.device_id): AtWork(TaskId(row.task_id), row.actor) for row in rows}
 
 
 async def without_chain(tx: Transaction) -> int:

@@ -17,6 +17,7 @@ from fleetseal.core.model import (
 )
 from fleetseal.store.database import Transaction
 from fleetseal.store.schema import device, issuance, job, task
+from fleetseal.store.tasks import AtWork
 
 _INSTALLED = (issuance.c.state == "installed", issuance.c.purpose == "https")
 _FAILED = (JobStatus.FAILED, JobStatus.ROLLED_BACK)
@@ -38,7 +39,7 @@ class Candidate(NamedTuple):
     identity_problem: str | None
     tls: bool | None
     policy: str | None
-    busy: int | None  # the task that is at work on it
+    busy: AtWork | None
 
     @property
     def mac(self) -> str | None:
@@ -90,15 +91,18 @@ async def reasons(tx: Transaction, now: datetime) -> dict[DeviceId, Reason]:
 async def due(tx: Transaction, now: datetime) -> list[Candidate]:
     """The devices whose certificate is due or marked to be replaced, in the order they were added."""
     columns = [device.c[name] for name in Candidate._fields[:-1]]
-    active = select(job.c.device_id, job.c.task_id).where(job.c.active).subquery()
     query = (
-        select(*columns, active.c.task_id)
+        select(*columns, job.c.task_id, task.c.actor)
         .join(issuance, issuance.c.device_id == device.c.id)
-        .outerjoin(active, active.c.device_id == device.c.id)
+        .outerjoin(job, (job.c.device_id == device.c.id) & job.c.active)
+        .outerjoin(task, task.c.id == job.c.task_id)
         .where(issuance.c.purpose == "https", issuance.c.id.in_(_due(now)))
         .order_by(device.c.id)
     )
-    return [Candidate._make(row) for row in await tx.execute(query)]
+    return [
+        Candidate._make((*columns, None if task_id is None else AtWork(task_id, actor)))
+        for *columns, task_id, actor in await tx.execute(query)
+    ]
 
 
 async def due_by_date(tx: Transaction, now: datetime) -> int:

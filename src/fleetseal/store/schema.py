@@ -250,6 +250,7 @@ task = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("action", String(32), nullable=False),
     Column("wish", JSON, nullable=False),
+    Column("actor", String(64)),  # who asked; null: on no record
     Column("requested", Moment, nullable=False),
     Column("started", Moment),
     Column("finished", Moment),

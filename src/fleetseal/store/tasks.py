@@ -29,6 +29,7 @@ class TaskRecord:
     id: TaskId
     action: TaskAction
     wish: dict[str, Any]
+    actor: str | None
     requested: datetime
     started: datetime | None
     finished: datetime | None
@@ -75,6 +76,17 @@ class StepRecord:
     at: datetime
 
 
+@dataclass(frozen=True)
+class AtWork:
+    """A task that holds a device, and who asked for it, as a part of a sentence."""
+
+    task_id: TaskId
+    actor: str | None
+
+    def __str__(self) -> str:
+        return f"task {self.task_id}" if self.actor is None else f"task {self.task_id} of {self.actor}"
+
+
 class Subject(Protocol):
     """What a job says of its device."""
 
@@ -95,6 +107,7 @@ async def add_task(
     *,
     action: TaskAction,
     wish: dict[str, Any],
+    actor: str,
     devices: Iterable[tuple[Subject, bool]],
     now: datetime,
 ) -> TaskId:
@@ -102,7 +115,7 @@ async def add_task(
 
     Raises Conflict when a device already has an active job: the index `uq_job_active_device` says so.
     """
-    result = await tx.execute(insert(task).values(action=action, wish=wish, requested=now))
+    result = await tx.execute(insert(task).values(action=action, wish=wish, actor=actor, requested=now))
     task_id = TaskId(result.inserted_primary_key[0])  # type: ignore[index]  # an insert of one row has a key
     rows = (
         _job_columns(task_id, device, named=named, status=JobStatus.WAITING, active=True) for device, named in devices
