@@ -3,10 +3,13 @@
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
+from fleetseal.operations import tasks as listed
 from tests.site import DeviceSpec
+from tests.web.browser import Watch
 from tests.web.served import Served
 
 DEVICES = ("12.11", "11.6", DeviceSpec("12.11", faults={"store_full": True}))
@@ -147,3 +150,45 @@ async def test_what_a_device_shows_is_accepted_by_a_person(page: Page) -> None:
     await expect(dialog.get_by_text("SHA-256")).to_be_visible()
     await dialog.get_by_role("button", name="Accept what is ticked").click()
     await expect(page.get_by_text("1 device accepted.").first).to_be_visible()
+
+
+async def test_an_action_whose_answer_is_lost_is_done_once(page: Page, served: Served, watch: Watch) -> None:
+    watch.expected = lambda text: "ERR_" in text
+    await opened(page)
+    before = len(await tasks_of(served))
+    lost: list[str] = []
+
+    async def lose(route: Route) -> None:
+        if not lost and route.request.method == "POST":
+            lost.append(route.request.headers["idempotency-key"])
+            await route.fetch()  # it reaches the server; its answer does not come back
+            await route.abort("connectionreset")
+        else:
+            await route.continue_()
+
+    await page.route("**/api/v1/tasks", lose)
+    await row(page, "F0:00:01").click()
+    await page.get_by_role("button", name="Refresh").click()
+    await expect(page.get_by_text(re.compile("^Task .* is begun: Refresh on 1 device")).first).to_be_attached()
+    assert len(lost) == 1
+    assert len(await tasks_of(served)) == before + 1
+
+
+async def test_certificates_from_files_are_installed(page: Page, served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "camera.pem"
+    file.write_text("-----BEGIN NOTHING-----\n-----END NOTHING-----\n")
+    await opened(page)
+    await row(page, "F0:00:02").click(button="right")
+    for name in ("Security", "Certificates", "Install…"):
+        await page.get_by_role("menuitem", name=name).click()
+    dialog = page.get_by_role("dialog", name="Install certificates")
+    await dialog.get_by_role("button", name="Install").click()
+    await expect(dialog.get_by_text("Choose a file.")).to_be_visible()
+    await dialog.get_by_label("Files", exact=True).set_input_files(file)
+    await dialog.get_by_role("button", name="Install").click()
+    result = page.get_by_role("dialog", name="Task Result - Install certificate")
+    await expect(result.get_by_text("camera.pem")).to_be_visible()
+
+
+async def tasks_of(served: Served) -> list[dict[str, Any]]:
+    return await listed.list_(served.application.services, working=True)

@@ -62,7 +62,7 @@ export function field(what) {
     const empty = value === '' || value === null || (Array.isArray(value) && value.length === 0);
     const bad = Boolean(what.required) && empty;
     const number = control.input instanceof HTMLInputElement && !control.input.validity.valid && type === 'number';
-    error(bad ? `${what.label} is needed.` : number ? `${what.label}: this is not a number that is possible here.` : null);
+    error(bad ? (type === 'file' ? 'Choose a file.' : `${what.label} is needed.`) : number ? `${what.label}: this is not a number that is possible here.` : null);
     return !bad && !number;
   };
   control.element.addEventListener('input', () => error(null));

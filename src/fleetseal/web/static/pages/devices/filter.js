@@ -38,7 +38,7 @@ export function compile(text) {
  * @param {string} after
  */
 export function narrows(before, after) {
-  return after.startsWith(before) && !/[:"'\\]/.test(before) && words(before).every((word) => serial(word) === null);
+  return after.startsWith(before) && !/[:"'\\]/.test(after) && words(after).every((word) => serial(word) === null);
 }
 
 /**
@@ -49,11 +49,14 @@ export function narrows(before, after) {
 export function words(text) {
   /** @type {string[]} */
   const found = [];
-  for (const match of text.matchAll(/(?:[^\s"']+|"[^"]*(?:"|$)|'[^']*(?:'|$))+/g)) {
-    const word = match[0].replace(/"([^"]*)(?:"|$)|'([^']*)(?:'|$)/g, (_, double, single) => double ?? single ?? '');
-    if (word !== '') found.push(word);
-  }
+  for (const [word] of text.matchAll(/(?:[^\s"'\\]|\\[^]?|"(?:[^"\\]|\\[^])*(?:"|\\?$)|'[^']*(?:'|$))+/g)) found.push(plain(word));
   return found;
+}
+
+/** A word without its quotes and backslashes. @param {string} word */
+function plain(word) {
+  return word.replace(/\\([^]?)|"((?:[^"\\]|\\[^])*)(?:"|\\?$)|'([^']*)(?:'|$)/g, (_, escaped, double, single) =>
+    escaped ?? double?.replace(/\\(["\\])/g, '$1') ?? single ?? '');
 }
 
 /**
