@@ -1,6 +1,6 @@
 """`make bench`: JSON lines."""
 
-from benchmarks import grid, issue, night, poll, scan, serve, start_up
+from benchmarks import grid, issue, listing, night, poll, scan, serve, start_up
 
 issue.main()
 start_up.main()
@@ -9,3 +9,4 @@ poll.main()
 night.main()
 serve.main()
 grid.main()
+listing.main()

@@ -39,7 +39,7 @@ async def page(
     name = places.name_of_list("devices", sort, *filters)
     place, total = (None, None) if after is None else places.read(after, name)
     async with listed.fresh(services) as tx:
-        conditions = [await _condition(tx, word) for word in wanted]
+        conditions = [await condition(tx, word) for word in wanted]
         if total is None:
             total = await device_pages.count(tx, conditions)
         found = await device_pages.page(tx, conditions, order, after=place, limit=limit + 1)
@@ -60,7 +60,7 @@ async def facets(services: Services, *, filters: Sequence[str] = ()) -> dict[str
     values that there are, in their order. A device counts for each of its tags."""
     wanted = parse_filters(filters)
     async with listed.fresh(services) as tx:
-        conditions = [await _condition(tx, word) for word in wanted]
+        conditions = [await condition(tx, word) for word in wanted]
         found = {column: await device_pages.counts(tx, column, conditions) for column in FACETS}
     total = sum(count for _, count in found["status"])
     return {"total": total, "facets": {column: _counted(column, counts) for column, counts in found.items()}}
@@ -74,7 +74,8 @@ def _counted(column: str, counts: list[tuple[bytes, int]]) -> list[dict[str, Any
     return [{"value": value, "count": count} for value, count in by_value.items()]
 
 
-async def _condition(tx: Transaction, word: Word) -> Condition:
+async def condition(tx: Transaction, word: Word) -> Condition:
+    """What a word of a filter asks of the listing, which must be true in this transaction."""
     columns = (*VALUES, *TEXTS, "id") if word.column is None else (word.column,)
     tests: list[Among | Contains] = []
     for column in columns:

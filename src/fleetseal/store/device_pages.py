@@ -101,7 +101,7 @@ async def shown(tx: Transaction, ids: Collection[DeviceId]) -> dict[DeviceId, by
 # ---------------------------------------------------------------- which way is short
 
 _AT_ONCE: Final = 5000
-_FEW: Final = 3000  # rows that are sorted sooner than that many are found along an index in the order asked for
+_FEW: Final = 8000  # rows that are sorted sooner than that many are found along an index in the order asked for
 _SAMPLE: Final = 1000
 _RARE: Final = 20  # of a sample
 
