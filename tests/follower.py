@@ -20,8 +20,11 @@ Rows = dict[str, dict[int, dict[str, Any]]]
 class Page:
     """Loads its lists when a stream is open, and when told to; applies what it is told otherwise."""
 
-    def __init__(self, application: Application, stream: Callable[[int | None], Asgi] | None = None) -> None:
-        """`stream`, given a position, in place of that of the API."""
+    def __init__(
+        self, application: Application, stream: Callable[[int | None], Asgi] | None = None, *, cookie: str = ""
+    ) -> None:
+        """Of this user of the computer, or of whoever has this cookie. `stream`, given a position, in place of that of
+        the API."""
         self.rows: Rows = {kind: {} for kind in KINDS}
         self.position: str | None = None
         self.kinds: list[str] = []  # of the events, in their order
@@ -34,6 +37,7 @@ class Page:
         self.aborted = asyncio.Event()
         self._application = application
         self._stream = stream
+        self._cookie = cookie
         self._buffer = b""
         self._begins = True
 
@@ -52,8 +56,12 @@ class Page:
         self._buffer = b""
         self._begins = last is None and not query
         self.ended.clear()
-        answer = self._application.local if self._stream is None else self._stream(position_in(last))
-        await answer(scope(last, query, abort), receive, self._send)
+        asked = scope(last, query, abort)
+        asked["headers"].append((b"cookie", self._cookie.encode()))
+        answer = self._application.api if self._cookie else self._application.local
+        if self._stream is not None:
+            answer = self._stream(position_in(last))
+        await answer(asked, receive, self._send)
         self.ended.set()
 
     async def until(self, true: Callable[[], object], *, seconds: float = 60) -> None:

@@ -14,12 +14,14 @@ import httpx
 import pytest
 
 from fleetseal.app import Application, open_application
+from fleetseal.core.access import Role
 from fleetseal.core.errors import TooManyListeners
 from fleetseal.core.model import DeviceId, JobStatus, TaskAction
 from fleetseal.operations import listed
 from fleetseal.store import alarms, inventory, positions, tasks
 from fleetseal.web.events import EventStream, position_in
 from fleetseal.web.feed import PULSE, Feeds
+from tests import people
 from tests.follower import Page, following, told
 from tests.support import NOW, FastClock
 
@@ -132,7 +134,7 @@ class World:
 
     async def _prune(self) -> None:
         async with self._services.database.transaction() as tx:
-            await tasks.prune(tx, before=self._services.clock.now(), limit=1)
+            await tasks.prune(tx, before=self._services.clock.now(), limit=1000)
             await alarms.prune(tx, before=self._services.clock.now())
             await positions.prune(tx, now=self._services.clock.now())
 
@@ -315,6 +317,45 @@ async def test_a_stream_ends_when_its_caller_may_not_ask_any_more(application: A
         allowed = False
         await page.until(page.ended.is_set)
     assert page.comments == 1
+
+
+async def test_a_stream_ends_with_the_session_of_its_page(tmp_path: Path) -> None:
+    async with people.application(tmp_path / "data", clock=FastClock(NOW, factor=FACTOR)) as application:
+        await people.add_user(application, "anna", Role.VIEWER)
+        browser = await people.signed_in(application, "anna")
+        page = Page(application, cookie="; ".join(f"{name}={value}" for name, value in browser.cookies.items()))
+        async with following(page, last="0"):
+            await page.until(lambda: page.comments == 1)
+            assert (await browser.delete("/session")).status_code == 200
+            await page.until(page.ended.is_set)
+        async with following(page):
+            await page.until(page.ended.is_set)
+        assert page.status == 401
+
+
+async def test_a_client_that_takes_nothing_does_not_hold_up_the_end(application: Application) -> None:
+    """By a real socket: what waits for it in memory would be waited for."""
+    await World(application, 1).add_devices(1000)
+    await Page(application).until(lambda: Path(application.listener.shown).is_socket())  # soon, by itself
+    async with application.services.database.reading() as tx:
+        ids = await inventory.ids(tx)
+    reader, writer = await asyncio.open_unix_connection(application.listener.shown, limit=1000)
+    try:
+        writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport that reads
+        async with application.feeds.listening("test") as feed:
+            for hour in range(1, 4):
+                before = feed.newest
+                async with application.services.database.transaction() as tx:
+                    await inventory.note_seen(tx, ids, now=NOW + timedelta(hours=hour))
+                async with asyncio.timeout(60):
+                    while feed.newest == before:
+                        await feed.happening().wait()
+        async with asyncio.timeout(20):  # ten minutes, if it were waited for
+            await application.leave()
+    finally:
+        writer.close()
 
 
 async def test_so_many_pages_may_follow_and_no_more(application: Application) -> None:

@@ -42,6 +42,7 @@ _TASK_ROW: Final[Schema] = {
     "id": 12,
     "action": "Enable HTTPS",
     "state": "Running",
+    "actor": "anna",
     "requested": "2026-11-23T12:00:00Z",
     "started": "2026-11-23T12:00:01Z",
     "finished": None,
@@ -68,6 +69,7 @@ EXAMPLES: Final[dict[str, Schema]] = {
         "action": "Enable HTTPS",
         "state": "Finished",
         "heading": "Enable HTTPS successful on all devices",
+        "actor": "anna",
         "requested": "2026-11-23T12:00:00Z",
         "started": "2026-11-23T12:00:01Z",
         "finished": "2026-11-23T12:09:00Z",
@@ -147,8 +149,8 @@ EXAMPLES: Final[dict[str, Schema]] = {
 _NULL: Final = {
     "Certificate": {"alias", "key_origin"},
     "Device": {"mac", "hostname", "certificate", "last_seen"},
-    "TaskRow": {"started", "finished"},
-    "Task": {"started", "finished", "stopped"},
+    "TaskRow": {"actor", "started", "finished"},
+    "Task": {"actor", "started", "finished", "stopped"},
     "IssuedCertificate": {"device", "mac", "task"},
     "Alarm": {"acknowledged"},
 }
