@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from fleetseal.app import Application
 from fleetseal.core import passwords
@@ -24,6 +25,7 @@ from fleetseal.core.errors import Conflict, InvalidInput, SignInRefused, StoreEr
 from fleetseal.core.passwords import Cost, Passwords
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import access, accounts
+from fleetseal.store.schema import audit
 from tests import people
 from tests.people import PASSWORD, add_user, confirmed, own, signed_in, stranger
 from tests.site import make_services, template
@@ -110,6 +112,19 @@ async def test_a_setup_code_ends_after_ten_wrong_guesses(application: Applicatio
     code = await access.make_setup_code(services, actor="test")
     assert code is not None
     await access.set_up(services, code=code, name="anna", password=Secret(PASSWORD), address="x")
+
+
+async def test_guesses_at_a_setup_code_are_counted_by_address(application: Application) -> None:
+    """Also where there is no code: a stranger fills neither the audit log nor the disk."""
+    await add_user(application, "anna")
+    guess = {"code": "0" * 16, "name": "eve", "password": PASSWORD}
+    eve = stranger(application.api)
+    answers = [(await eve.post("/session/setup", json=guess)).status_code for _ in range(25)]
+    assert answers == [401] * 20 + [429] * 5
+    async with application.services.database.reading() as tx:
+        refused = [one for one in await tx.scalars(select(audit.c.action)) if one == "sign in refused"]
+    assert len(refused) == 20
+    assert (await attempt(stranger(application.api, address="192.0.2.8"), "anna", PASSWORD)).status_code == 200
 
 
 # ---------------------------------------------------------------- sessions

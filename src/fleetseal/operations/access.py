@@ -167,17 +167,22 @@ async def make_setup_code(services: Services, *, actor: str) -> Secret | None:
 async def set_up(services: Services, *, code: Secret, name: str, password: Secret, address: str) -> Opened:
     """The first administrator, made by the code, and a session of that one. The code is used up.
 
-    Raises InvalidInput when name or password may not be, SignInRefused when the code is wrong or has ended.
+    Raises InvalidInput when name or password may not be, SignInRefused when the code is wrong or has ended, and
+    TooManyAttempts.
     """
     accounts.check_name(name := name.casefold())
     passwords.check(password, name=name)
     given = _sha256(code.reveal().replace("-", "").strip().casefold())
+    key = _key("address", _network(address))
     async with services.passwords.place():
         async with services.database.transaction() as tx:
             now = services.clock.now()
+            await _count(services, tx, "address", key)
             kept = await store.guess_setup_code(tx, now=now, most=CODE_GUESSES, life=CODE_LIFE)
             right = kept is not None and hmac.compare_digest(kept, given)
-            if not right:
+            if right:
+                await store.forgive_guess(tx, key, now=now)
+            else:
                 await line(services, tx, "sign in refused", "setup code", {"from": address}, actor="unknown")
         if not right:
             raise SignInRefused(_CODE_REFUSED)
