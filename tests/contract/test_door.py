@@ -173,7 +173,11 @@ async def test_what_is_too_long_is_not_read(folder: Path) -> None:
         assert (await raw(opened, long)).startswith(b"HTTP/1.1 400")
 
 
-async def test_one_address_cannot_promise_more_than_its_share(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [("192.0.2.1", "192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")],
+)
+async def test_one_host_cannot_promise_more_than_its_share(folder: Path, one: str, same: str, other: str) -> None:
     inside, leave = asyncio.Semaphore(0), asyncio.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
@@ -189,14 +193,14 @@ async def test_one_address_cannot_promise_more_than_its_share(folder: Path) -> N
             return (await client.post("/api/v1/devices", headers={"Content-Length": str(8 * 2**20)})).status_code
 
     async with asyncio.TaskGroup() as group:
-        promised = [group.create_task(promise(one)) for one in ("192.0.2.1", "192.0.2.1", "192.0.2.2")]
+        promised = [group.create_task(promise(address)) for address in (one, same, other)]
         for _ in promised:
             await inside.acquire()
-        assert await promise("192.0.2.1") == 503
+        assert await promise(one) == 503
         leave.set()
-        assert await promise("192.0.2.2") == 200
-    assert [one.result() for one in promised] == [200, 200, 200]
-    assert await promise("192.0.2.1") == 200
+        assert await promise(other) == 200
+    assert [task.result() for task in promised] == [200, 200, 200]
+    assert await promise(one) == 200
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTT", b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1"])

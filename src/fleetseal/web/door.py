@@ -8,7 +8,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -193,16 +193,18 @@ class _Handshake(asyncio.Protocol):
 
 def _crowded(new: Any, connections: set[Any], bounds: Bounds) -> bool:
     """Too many are open with this one, or too many of its address."""
-    home = _home(new)
+    its = home(new.client)
     return (
-        len(connections) > bounds.connections or sum(_home(one) == home for one in connections) > bounds.of_one_address
+        len(connections) > bounds.connections
+        or sum(home(one.client) == its for one in connections) > bounds.of_one_address
     )
 
 
-def _home(connection: Any) -> object:
-    if not connection.client:
+def home(client: Sequence[Any] | None) -> object:
+    """Whose connection comes from this address and port: an IPv4 address, or a /64 of IPv6, which is one host's."""
+    if not client:
         return None
-    address = ipaddress.ip_address(str(connection.client[0]).partition("%")[0])
+    address = ipaddress.ip_address(str(client[0]).partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         return address.ipv4_mapped or int(address) >> 64
     return address

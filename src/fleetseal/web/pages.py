@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 from fleetseal.core.errors import InvalidInput, NotFound, StoreError
+from fleetseal.web.door import home
 from fleetseal.web.listener import Asgi, Scope
 from fleetseal.web.problems import problem_document
 
@@ -51,7 +52,7 @@ _API: Final = ("/api", "/metrics")
 
 _LONGEST_BODY: Final = 8 * 2**20  # bytes
 _BODIES: Final = 128 * 2**20  # bytes of all requests under way together
-_BODIES_OF_ONE: Final = 16 * 2**20  # of those of one address
+_BODIES_OF_ONE: Final = 16 * 2**20  # of those of one home
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Pages:
     def __init__(self, api: Asgi, served: dict[str, File]) -> None:
         self._api = api
         self._files = served
-        self._bodies: Counter[str] = Counter()  # bytes promised by the requests under way, by address
+        self._bodies: Counter[object] = Counter()  # bytes promised by the requests under way, by home
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         async def guarded(message: Any) -> None:
@@ -88,7 +89,7 @@ class Pages:
 
     async def _pass(self, scope: Scope, receive: Any, send: Any) -> None:
         """To the API, if the request says how long its body is and there is room for that."""
-        headers, who = dict(scope["headers"]), str((scope["client"] or ("",))[0])
+        headers, who = dict(scope["headers"]), home(scope["client"])
         length = int(headers.get(b"content-length", b"0"))  # digits: h11 lets nothing else in
         if b"transfer-encoding" in headers:
             refusal = (411, InvalidInput.code, "The request does not say how long it is (Content-Length).")
