@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fleetseal.core.errors import InvalidInput
+from fleetseal.core.errors import InvalidInput, StoreError
 from fleetseal.core.text import clean
 from fleetseal.web.door import Bounds, Door
 from fleetseal.web.pages import POLICY, SECURITY_HEADERS, Pages, files
@@ -317,6 +317,30 @@ async def test_a_silent_handshake_is_counted_and_ends_with_the_door(folder: Path
         assert await ended(silent[0][0])
     for _, writer in silent:
         writer.close()
+
+
+async def test_a_passphrase_that_cannot_be_read_does_not_end_the_server(folder: Path, tmp_path: Path) -> None:
+    write(tmp_path, "first", passphrase=b"secret")
+    asked: list[str] = []
+
+    def passphrase() -> str:
+        asked.append("")
+        if len(asked) == 2:
+            raise StoreError("The file is damaged.")
+        return "secret"
+
+    held = ServerCertificate(tmp_path / "server.pem", tmp_path / "server.key", passphrase)
+    held.load()
+    async with door(folder, context=held.context) as opened, asyncio.TaskGroup() as group:
+        keeping = group.create_task(held.keep(FastClock(NOW, factor=200)))
+        write(tmp_path, "second", passphrase=b"secret")
+        async with asyncio.timeout(10):
+            while len(asked) < 2:
+                await asyncio.sleep(0.05)  # noqa: TID251 - real files
+            third = write(tmp_path, "third", passphrase=b"secret")
+            while (await served_by(opened.port))[0] != third:
+                pass
+        keeping.cancel()
 
 
 async def test_a_new_certificate_serves_without_a_restart(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from fleetseal.core.errors import InvalidInput
+from fleetseal.core.errors import FleetsealError, InvalidInput
 from fleetseal.core.runtime import Clock
 from fleetseal.core.text import clean
 
@@ -57,7 +57,7 @@ class ServerCertificate:
                     tried = now
                     await asyncio.to_thread(self.load)
                     _log.info("The certificate of the web application was read anew.")
-            except InvalidInput as error:
+            except FleetsealError as error:  # StoreError too: no passphrase is read from what is damaged
                 _log.error("%s The web application goes on with the certificate that it has.", error.message)
 
     def _stamp(self) -> object:
