@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -17,11 +17,12 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from fleetseal.core.errors import Conflict, InvalidInput, IssuanceRefused, Locked
-from fleetseal.core.model import JobStatus
+from fleetseal.core.model import JobStatus, Selection, TaskAction, TaskId
 from fleetseal.core.runtime import SystemClock, SystemRng
 from fleetseal.core.secrets import Secret
 from fleetseal.jobs.engine import Engine
 from fleetseal.operations import authorities, ca_renewal, inventory, issuing, succession
+from fleetseal.operations import tasks as requests
 from fleetseal.pki import chain
 from fleetseal.pki.issuer import Vault
 from fleetseal.sim.fleet import SimulatedDevice
@@ -285,6 +286,31 @@ async def test_a_root_is_taken_back_step_by_step(tmp_path: Path) -> None:
             await ca_renewal.step_back(here.services, actor="test")
         assert [one for one in await actions(here) if one.startswith("ca back")] == ["ca back"] * 2
         assert {one["status"] for one in await here.enable()} == {"Unchanged"}
+
+
+class Idle:
+    """An engine that begins nothing."""
+
+    async def submit(self, task_id: TaskId) -> None:
+        pass
+
+
+async def test_a_root_is_not_taken_back_while_devices_are_worked_on(tmp_path: Path) -> None:
+    """What is at work may be about to install what the new root has signed."""
+    async with site(tmp_path, "12.11") as here:
+        await enabled(here)
+        await ca_renewal.introduce(here.services, actor="test", passphrase=OTHER)
+        task_id = await requests.request(
+            here.services,
+            cast("Engine", Idle()),
+            actor="test",
+            action=TaskAction.ENABLE_HTTPS,
+            selection=Selection(everything=True),
+            wish={"policy": "keep", "renew": True},
+        )
+        with pytest.raises(Conflict, match=rf"worked on \(task {task_id}\)"):
+            await ca_renewal.step_back(here.services, actor="test")
+        await of(here, "successor")
 
 
 async def test_an_issuing_ca_is_taken_back_while_devices_follow(tmp_path: Path) -> None:

@@ -211,6 +211,7 @@ async def step_back(services: Services, *, actor: str) -> View:
                 "Renew them: fleetseal ca renew --continue; one that is gone: fleetseal device remove."
             )
         if under_way.phase is Phase.TRUST:
+            await _require_no_work(tx)
             changes = {one.id: "retired" for one in known if one.state == "successor"}
         else:
             changes = await _reversed(services, tx, known)
@@ -219,6 +220,17 @@ async def step_back(services: Services, *, actor: str) -> View:
         now, detail = services.clock.now(), {"phase": under_way.phase}
         await audit.record(tx, now=now, actor=actor, action="ca back", object=top.name, detail=detail)
     return await _shown(services)
+
+
+async def _require_no_work(tx: Transaction) -> None:
+    """Raises Conflict while a task works on devices: it may be about to install what the CA that goes has signed."""
+    at_work = await inventory.active_tasks(tx)
+    if at_work:
+        tasks = ", ".join(str(number) for number in sorted({int(one.task_id) for one in at_work.values()}))
+        raise Conflict(
+            f"Devices are still worked on (task {tasks}), and may be given certificates of the new root. Nothing was "
+            "changed. Wait, or cancel the task, and repeat."
+        )
 
 
 async def _reversed(services: Services, tx: Transaction, known: tuple[AuthorityRecord, ...]) -> dict[AuthorityId, str]:
@@ -235,7 +247,7 @@ async def _reversed(services: Services, tx: Transaction, known: tuple[AuthorityR
             "certificates of the wanted life any more. Nothing was changed.",
             rule="ISS-WITHIN-ISSUER",
         )
-    root = bool(succession.outgoing(known))
+    root = any(one.id == old.id for one in succession.outgoing(known))  # else one of two under the root that signs now
     above_old = await authorities.upward(tx, old.id)
     stays = {one.id for one in above_old}
     changes = {one.id: "active" for one in above_old if one.state == "replaced"}
