@@ -217,6 +217,33 @@ async def test_a_confirmed_password_counts_for_five_minutes(application: Applica
     assert (await browser.post("/users", json=body)).json()["code"] == "confirm-password"
 
 
+async def test_a_key_that_was_refused_for_want_of_the_password_may_ask_again(application: Application) -> None:
+    await add_user(application, "anna")
+    browser = await signed_in(application, "anna")
+    key, body = {"Idempotency-Key": "one"}, {"value": "99"}
+    refused = await browser.put("/settings/certificate.validity-days", json=body, headers=key)
+    assert (refused.status_code, refused.json()["code"]) == (403, "confirm-password")
+    await browser.post("/session/confirm", json={"password": PASSWORD})
+    done = await browser.put("/settings/certificate.validity-days", json=body, headers=key)
+    assert (done.status_code, done.json()["value"]) == (200, 99)
+
+
+async def test_no_token_takes_the_keys_away_in_a_backup(application: Application) -> None:
+    await add_user(application, "anna")
+    browser = await confirmed(application, "anna")
+    made = await browser.post("/tokens", json={"name": "script", "scope": "administrator"})
+    program = stranger(application.api)
+    program.headers["Authorization"] = f"Bearer {made.json()['token']}"
+    refused = await program.post("/backups/download", json={"passphrase": "of a thief, but long"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_host_that_is_none_is_refused(application: Application) -> None:
+    browser = stranger(application.api)
+    for host in ("[::1", "[", "evil.example"):
+        assert (await browser.get("/session", headers={"Host": host})).status_code in (200, 403)
+
+
 async def test_signing_out_ends_the_session_itself(application: Application) -> None:
     await add_user(application, "anna")
     browser = await signed_in(application, "anna")
@@ -304,7 +331,7 @@ async def test_tokens_end_in_time_and_when_removed(application: Application, clo
 
 async def test_the_audit_trail_names_who_asked(application: Application) -> None:
     await add_user(application, "anna")
-    browser = await signed_in(application, "anna")
+    browser = await confirmed(application, "anna")
     program = await people.token(application, "backup-script", Role.ADMINISTRATOR)
     for number, client in enumerate((browser, program, own(application)), 1):
         assert (await client.put("/settings/https.soak-seconds", json={"value": str(number)})).status_code == 200

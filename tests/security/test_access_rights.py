@@ -153,6 +153,7 @@ async def test_requests_of_other_sites_have_no_effect(application: Application) 
         {"Origin": origin},
         {"Origin": evil, "X-Fleetseal": "1"},
         {"Origin": "null", "X-Fleetseal": "1"},
+        {"Origin": "http://[", "X-Fleetseal": "1"},
         {"X-Fleetseal": "1"},
         {},
     ]

@@ -217,7 +217,7 @@ def _require_own_page(request: Request) -> None:
     being asked first, which is never answered. Raises Forbidden."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     host = request.headers.get("host", "")
-    same = site == "same-origin" if site is not None else origin is not None and urlsplit(origin).netloc == host
+    same = site == "same-origin" if site is not None else _netloc(origin) == host
     if not same or request.headers.get("x-fleetseal") != "1":
         raise Forbidden("This request was not sent by a page of Fleetseal. Nothing was done.")
 
@@ -225,10 +225,25 @@ def _require_own_page(request: Request) -> None:
 def _require_known_host(request: Request) -> None:
     """On loopback, a page of another site must not reach us by a name of its own that it lets point here (DNS
     rebinding). Raises Forbidden."""
-    if _is_loopback(str((request.scope.get("server") or ("",))[0])):
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-        if not _is_loopback(name or ""):
-            raise Forbidden("This server is reached as localhost only. Nothing was done.")
+    here = str((request.scope.get("server") or ("",))[0])
+    if _is_loopback(here) and not _is_loopback(_host_name(request.headers.get("host", ""))):
+        raise Forbidden("This server is reached as localhost only. Nothing was done.")
+
+
+def _netloc(origin: str | None) -> str | None:
+    """The host and port of an origin; None of what is none."""
+    try:
+        return None if origin is None else urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without its port; empty of what is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(name: str) -> bool:

@@ -9,7 +9,16 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from fleetseal.core.errors import FleetsealError, StoreError
+from fleetseal.core.errors import (
+    ConfirmPassword,
+    FleetsealError,
+    Forbidden,
+    InUse,
+    Locked,
+    NotSignedIn,
+    StoreError,
+    TooManyAttempts,
+)
 from fleetseal.operations import repeats
 from fleetseal.operations.repeats import Answer, Asked
 from fleetseal.operations.services import Services
@@ -17,6 +26,8 @@ from fleetseal.web import problems
 
 HEADER: Final = "idempotency-key"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_CURABLE: Final = (ConfirmPassword, Forbidden, InUse, Locked, NotSignedIn, TooManyAttempts)
+"""Refused before anything was done, and perhaps not the next time: the same key may ask again."""
 _log = logging.getLogger(__name__)
 
 Running = dict[tuple[str, str], asyncio.Event]
@@ -60,6 +71,9 @@ async def _done(
 ) -> Response:
     try:
         response = await handler(request)
+    except _CURABLE:
+        await repeats.forget(services, asked)
+        raise
     except FleetsealError as error:
         await _note(services, asked, problems.answer_to(error), kept=True)  # messages hold no secrets
         raise

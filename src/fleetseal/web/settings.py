@@ -25,12 +25,12 @@ async def get_setting(backend: Asked, key: str) -> dict[str, Any]:
 
 
 @router.put("/{key}", summary="Store a value for a setting")
-@needs(ADMINISTRATOR)
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def set_setting(backend: Asked, key: str, body: SettingValue) -> dict[str, Any]:
     return await settings.set_(backend.services, actor=backend.actor, key=key, value=body.value)
 
 
 @router.delete("/{key}", summary="Forget what was stored for a setting: its default, or that of the file, is in force")
-@needs(ADMINISTRATOR)
+@needs(ADMINISTRATOR, confirmed=True, tokens=True)
 async def reset_setting(backend: Asked, key: str) -> dict[str, Any]:
     return await settings.reset(backend.services, actor=backend.actor, key=key)
