@@ -17,7 +17,6 @@ from fleetseal.operations.services import Services
 from fleetseal.store import access as store
 from fleetseal.store.database import Transaction
 
-TOKEN_DAYS: Final = 365
 MOST_TOKEN_DAYS: Final = 825
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,47}")
