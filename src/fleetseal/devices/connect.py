@@ -59,7 +59,8 @@ class AxisConnector:
                 raise failed
         https, http = (side for side in sides if isinstance(side, _Side))
         if not https.open and not http.open:
-            raise Unreachable(f"{endpoint.host} answers neither HTTPS nor HTTP. {https.reason} {http.reason}".strip())
+            reasons = dict.fromkeys((https.reason, http.reason))  # the same one, where both ports are one
+            raise Unreachable(f"{endpoint.host} answers neither HTTPS nor HTTP. {' '.join(reasons)}".strip())
         if https.serial is not None and http.serial is not None and https.serial != http.serial:
             raise TwoDevices(
                 f"{endpoint.host} is {https.serial} on port {endpoint.https_port} "
