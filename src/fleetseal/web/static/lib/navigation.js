@@ -4,7 +4,7 @@ import { api } from './api.js';
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { openMenu } from './menu.js';
-import { ROUTES } from './routes.js';
+import { find, ROUTES } from './routes.js';
 import { kept, keep } from './storage.js';
 
 /**
@@ -66,11 +66,9 @@ function entries() {
  * @param {string} path
  */
 function mark(nav, path) {
-  const links = [...nav.querySelectorAll('a')];
-  const fits = links.filter((link) => path === link.pathname || (link.pathname !== '/' && path.startsWith(`${link.pathname}/`)));
-  const here = fits.sort((a, b) => b.pathname.length - a.pathname.length)[0];
-  for (const link of links) {
-    if (link === here) link.setAttribute('aria-current', 'page');
+  const here = find(path)?.route.path;
+  for (const link of nav.querySelectorAll('a')) {
+    if (link.pathname === here) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
 }
