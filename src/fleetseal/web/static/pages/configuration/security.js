@@ -25,7 +25,10 @@ export async function show(main, { session }) {
         'is still contacted, with a login that does not reveal the password. Once it has its own certificate it is always ' +
         'verified, whatever is set here.'),
       debt,
-      settingFields(known, [['security.ignore-certificate-validation', 'Ignore certificate validation']], {
+      settingFields(known, [
+        ['security.ignore-certificate-validation', 'Ignore certificate validation'],
+        ['devices.maker-roots', 'Additional maker\u2019s roots'],
+      ], {
         editable,
         changed: async () => drawDebt(debt, await api.get('devices/unverified')),
       }),
@@ -51,10 +54,7 @@ export async function show(main, { session }) {
     ),
     section(
       'Work',
-      settingFields(known, [
-        ['jobs.concurrency', 'Devices worked on at once'],
-        ['devices.maker-roots', 'Additional maker\u2019s roots'],
-      ], { editable }),
+      settingFields(known, [['jobs.concurrency', 'Devices worked on at once']], { editable }),
     ),
   );
 }
