@@ -132,7 +132,7 @@ function following(id, again) {
 function columns(task) {
   return [
     { key: 'order', label: 'No.', width: 60, kind: 'number', render: (one) => String(one.order + 1) },
-    { key: 'mac', label: 'MAC Address', width: 150, kind: 'code' },
+    { key: 'mac', label: 'MAC address', width: 150, kind: 'code' },
     { key: 'address', label: 'Address', width: 130, kind: 'address' },
     ...(task.action === 'Install certificate' ? [{ key: 'file', label: 'File', width: 150 }] : []),
     { key: 'status', label: 'Status', width: 120, render: (one) => state(one.status, OUTCOMES[one.status]) },
