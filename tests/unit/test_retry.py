@@ -1,6 +1,7 @@
 """JOB-RETRY-CLASS: whether a failure repeats by itself."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ def classes() -> list[type[FleetsealError]]:
 
 @pytest.mark.parametrize("kind", [one for one in classes() if one is not errors.IssuanceRefused])
 def test_only_transient_failures_repeat(kind: type[FleetsealError]) -> None:
-    decision = decide(kind("x"), attempt=0, first_failure=NOW, now=NOW, jitter=0.5)
+    more: dict[str, Any] = {"seconds": 1} if kind is errors.TooManyAttempts else {}
+    decision = decide(kind("x", **more), attempt=0, first_failure=NOW, now=NOW, jitter=0.5)
     assert isinstance(decision, RetryAt) == (kind.disposition is Disposition.RETRY)
 
 
