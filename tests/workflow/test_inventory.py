@@ -523,7 +523,7 @@ async def test_a_device_that_a_task_works_on_is_not_forgotten(here: Site) -> Non
             {"id": await here.id_of(device)},
         )
     assert await status(here, device) == ["Busy"]
-    with pytest.raises(Conflict, match="Task 7 is at work"):
+    with pytest.raises(Conflict, match="is busy in task 7"):
         await inventory.remove(here.services, actor="test", references=[device.serial])
     assert len(await listed(here)) == 1
 
