@@ -1,5 +1,7 @@
 """The order of the tests, and how much is fuzzed and killed."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +22,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that run whole processes come first, so that no worker is left with them at the end."""
     items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def no_engine_writes_to_the_stream_of_a_test_that_has_ended() -> Iterator[None]:
+    """Commands that run inside a test give the engine's records a handler of their own."""
+    yield
+    logging.getLogger("dbos").handlers.clear()
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # as above
