@@ -1,15 +1,20 @@
 """Who may ask what: every route says so, and everybody says who it is (WEB-DENY-DEFAULT, WEB-SAME-SITE)."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import insert, select
 
 from fleetseal.app import Application
 from fleetseal.core.access import Role
+from fleetseal.operations import accounts
+from fleetseal.store import access as store
+from fleetseal.store.accounts import session
 from fleetseal.web.auth import VIEWER, Guarded, Need, needs, routes_of
 from tests import people
 from tests.people import add_user, signed_in, stranger
@@ -107,6 +112,61 @@ async def test_each_role_may_ask_what_its_routes_say(application: Application) -
                 assert answer.headers["cache-control"] == "no-store"
                 asked += 1
     assert asked > 9 * 60
+
+
+async def test_rights_that_end_while_the_body_comes_let_nobody_act(application: Application) -> None:
+    """Every unsafe route: access ends between headers and body, as when the user is removed."""
+    database, number = application.services.database, await add_user(application, "anna")
+    browser = await people.confirmed(application, "anna")
+    async with database.reading() as tx:
+        (opened,) = await tx.execute(select(session))
+
+    async def end() -> None:
+        async with database.transaction() as tx:
+            await store.end_access(tx, number)
+
+    asked = 0
+    for method, path, need in every_route(application):
+        if need.role is not None and method in UNSAFE:
+            answer = await browser.request(method, _filled(path), content=_coming(end))
+            assert (answer.status_code, answer.json()["code"]) == (401, "not-signed-in"), f"{method} {path}"
+            async with database.transaction() as tx:
+                await tx.execute(insert(session).values(**opened._asdict()))
+            asked += 1
+    assert asked > 50
+
+
+async def test_whoever_is_removed_while_the_body_comes_makes_no_token_under_a_key_either(
+    application: Application,
+) -> None:
+    await add_user(application, "zoe")
+    remove = partial(accounts.remove_user, application.services, await add_user(application, "anna"), actor="test")
+    browser = await people.confirmed(application, "anna")
+    body = b'{"name": "kept", "scope": "administrator"}'
+    answer = await browser.post("/tokens", content=_coming(remove, body), headers={"Idempotency-Key": "one"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "not-signed-in")
+    assert await accounts.tokens(application.services) == []
+
+
+async def _coming(before: Callable[[], Awaitable[object]], body: bytes = b"{") -> AsyncIterator[bytes]:
+    await before()
+    yield body
+
+
+async def test_no_body_of_a_stranger_takes_room(application: Application) -> None:
+    """What nobody is asked for is refused before it comes; what everybody may send is short."""
+    for method, path, need in every_route(application):
+        if method in UNSAFE:
+            async with stranger(application.api) as nobody:
+                headers = {"Content-Length": str(16 * 1024 + 1)}
+                answer = await nobody.request(method, _filled(path), content=_unread(), headers=headers)
+            refused = (422, "invalid-input") if need.role is None else (401, "not-signed-in")
+            assert (answer.status_code, answer.json()["code"]) == refused, f"{method} {path}"
+
+
+async def _unread() -> AsyncIterator[bytes]:
+    yield b""
+    raise AssertionError("this must not be read")
 
 
 LONG: set[str] = {"/events"}

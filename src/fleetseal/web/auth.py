@@ -1,5 +1,6 @@
 """Who asks, and what that one may ask. Each route says where it is declared what it needs, and one that does not is not
-served (WEB-DENY-DEFAULT). Nothing else of a request is read before.
+served (WEB-DENY-DEFAULT). It is looked at twice: before a request's body is read, so that nothing is taken from those
+who may not ask, and after it, because rights may have gone while it came.
 
 Whoever comes by a way that only this user of the computer has is this user. Others show an API token, or a browser
 shows the cookie of a session; the browser must have sent the request from a page of ours (WEB-SAME-SITE).
@@ -16,7 +17,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import compile_path
 
 from fleetseal.core.access import Caller, Role
-from fleetseal.core.errors import ConfirmPassword, Forbidden, NotSignedIn
+from fleetseal.core.errors import ConfirmPassword, Forbidden, InvalidInput, NotSignedIn
 from fleetseal.operations import access
 from fleetseal.operations.services import Services
 from fleetseal.web.listener import Asgi, Scope
@@ -30,6 +31,7 @@ _LOCAL: Final = "fleetseal.local"  # in the scope of a request that came by a wa
 _CALLER: Final = "fleetseal.caller"  # in the scope of a request that was admitted
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _COOKIE: Final = "fleetseal_session"
+_LONGEST_PUBLIC: Final = 16 * 1024  # bytes of a body that everybody may send
 _NOBODY: Final = "Nobody is signed in, or the session has ended. Sign in, and repeat."
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Any]])
@@ -59,18 +61,25 @@ def public(endpoint: Endpoint) -> Endpoint:
 
 
 class Guarded(APIRoute):
-    """A route that finds out who asks before anything else of the request is read. Making one raises LookupError when
-    it does not say who may ask it."""
+    """A route that finds out who asks before anything else of the request is read, and again right before what is
+    asked for is done. Making one raises LookupError when it does not say who may ask it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler, need = super().get_route_handler(), _need(self)
 
+        async def act(request: Request) -> Response:
+            if request.method not in _SAFE:
+                await request.body()
+                request.scope[_CALLER] = await _admitted(request, need)
+            return await handler(request)
+
         async def guarded(request: Request) -> Response:
             request.scope[_CALLER] = caller = await _admitted(request, need)
             if caller is None or need.role is None:
-                answer = await handler(request)
+                _require_short(request)
+                answer = await act(request)
             else:
-                answer = await once(request, caller.actor, handler, kept=not need.confirmed)
+                answer = await once(request, caller.actor, act, kept=not need.confirmed)
             answer.headers.setdefault("Cache-Control", "no-store")
             return answer
 
@@ -228,6 +237,13 @@ def _require_known_host(request: Request) -> None:
     here = str((request.scope.get("server") or ("",))[0])
     if _is_loopback(here) and not _is_loopback(_host_name(request.headers.get("host", ""))):
         raise Forbidden("This server is reached as localhost only. Nothing was done.")
+
+
+def _require_short(request: Request) -> None:
+    """Everybody may send this: it takes little room while it comes. Raises InvalidInput. On the network, requests that
+    do not tell their length are refused before (`web/pages.py`)."""
+    if int(request.headers.get("content-length", "0")) > _LONGEST_PUBLIC:
+        raise InvalidInput(f"The request is longer than {_LONGEST_PUBLIC // 1024} kB. Nothing was done.")
 
 
 def _netloc(origin: str | None) -> str | None:
