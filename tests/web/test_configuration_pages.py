@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from fleetseal.core import config
 from fleetseal.core.model import Login
-from fleetseal.operations import alarm_delivery, credentials, settings
+from fleetseal.operations import alarm_channels, credentials, settings
 from fleetseal.store import audit
 from fleetseal.web import pages
 from tests.web.accessible import assert_accessible
@@ -38,7 +38,7 @@ async def shown(page: Page, name: str) -> None:
 
 async def test_every_setting_is_on_a_page() -> None:
     scripts = "".join(path.read_text() for path in (STATIC / "pages" / "configuration").glob("*.js"))
-    channels = {f"alarm.{name}" for name in alarm_delivery.CHANNELS}
+    channels = {f"alarm.{name}" for name in alarm_channels.CHANNELS}
     assert [key for key in config.DEFINITIONS if f"'{key}'" not in scripts and key not in channels] == []
 
 

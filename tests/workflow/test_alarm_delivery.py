@@ -383,7 +383,7 @@ async def test_a_secret_is_sealed_audited_and_used(world: World) -> None:
     await world.lead("email")
     shown = await delivery.set_secret(world.services, actor="anna", channel="email", secret=Secret(secret))
     assert [one["secret"] for one in shown] == [True, False, False]
-    assert await delivery.test(world.services, channel="email") == {
+    assert await delivery.test(world.services, actor="anna", channel="email") == {
         "channel": "email",
         "target": TARGETS["email"],
         "sent": True,
@@ -392,17 +392,92 @@ async def test_a_secret_is_sealed_audited_and_used(world: World) -> None:
     assert [(one.event, one.cause) for one in world.taken["email"]] == [("test", "test")]
     async with world.services.database.reading() as tx:
         records = await audit.records(tx)
-    assert (records[0].actor, records[0].action, records[0].object) == ("anna", "alarm secret set", "email")
+    assert [(one.actor, one.action, one.object) for one in records[:2]] == [
+        ("anna", "alarm test", "email"),
+        ("anna", "alarm secret set", "email"),
+    ]
     assert secret not in repr((shown, records))
     for path in world.data.rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path.name
     await delivery.set_secret(world.services, actor="anna", channel="email", secret=None)
-    await delivery.test(world.services, channel="email")
+    await delivery.test(world.services, actor="anna", channel="email")
     assert world.secrets == [secret, None]
 
 
+MAIL = "smtps://fleet@mail.example:465?from=fleetseal@site.example&to=ops@site.example"
+
+
+@pytest.mark.parametrize(
+    ("channel", "before", "after", "kept"),
+    [
+        ("email", MAIL, MAIL.replace("mail.example", "mail.evil.example"), False),
+        ("email", MAIL, MAIL.replace(":465", ":2465"), False),
+        ("email", MAIL, MAIL.replace("fleet@", "eve@"), False),
+        ("email", MAIL, MAIL.replace("fleet@", ""), False),
+        ("email", MAIL, MAIL.replace("smtps", "smtp"), False),
+        ("email", MAIL, "", False),
+        ("email", MAIL, MAIL.replace("to=ops", "to=night,ops").replace("night", "night@site.example"), True),
+        ("email", MAIL, MAIL.replace(":465", ""), True),
+        ("webhook", "https://hooks.example/a", "https://hooks.evil.example/a", False),
+        ("webhook", "https://hooks.example/a", "https://hooks.example:8443/a", False),
+        ("webhook", "https://hooks.example/a", "https://hooks.example/b", True),
+    ],
+)
+async def test_a_secret_is_for_where_its_channel_leads(
+    world: World, channel: str, before: str, after: str, *, kept: bool
+) -> None:
+    """Led elsewhere, and back, by a change of the setting, the channel has none; and it is on record who did that."""
+    services, key = world.services, f"alarm.{channel}"
+    await settings.set_(services, actor="anna", key=key, value=before)
+    await delivery.set_secret(services, actor="anna", channel=channel, secret=Secret("password"))
+    await settings.set_(services, actor="eve", key=key, value=after)
+    assert [one["secret"] for one in await delivery.channels(services) if one["channel"] == channel] == [kept]
+    await settings.set_(services, actor="eve", key=key, value=before)
+    await delivery.test(services, actor="anna", channel=channel)
+    assert world.secrets == ["password" if kept else None]
+    async with services.database.reading() as tx:
+        forgotten = [one.actor for one in await audit.records(tx) if one.action == "alarm secret removed"]
+    assert forgotten == ([] if kept else ["eve"])
+
+
+@pytest.mark.parametrize("first", ["round", "test"])
+async def test_a_secret_stays_behind_when_the_file_of_settings_leads_elsewhere(world: World, first: str) -> None:
+    """What nobody sets through us is seen when it is used."""
+    services = world.services
+    services = replace(services, sources=replace(services.sources, file={"alarm.email": MAIL}))
+    await delivery.set_secret(services, actor="anna", channel="email", secret=Secret("password"))
+    evil = {"alarm.email": MAIL.replace("mail.example", "mail.evil.example")}
+    services = replace(services, sources=replace(services.sources, file=evil))
+    if first == "round":
+        await delivery.send_waiting(services)
+    await delivery.test(services, actor="anna", channel="email")
+    assert world.secrets == [None]
+
+
+async def test_a_secret_that_is_given_in_a_round_does_not_go_where_that_round_leads(world: World) -> None:
+    """While the first message is on its way to another server, a person leads the channel back."""
+    services, evil = world.services, MAIL.replace("mail.example", "mail.evil.example")
+    await settings.set_(services, actor="eve", key="alarm.email", value=evil)
+    given: list[str | None] = []
+
+    async def slow(destination: Destination, notice: Notice, secret: Secret | None) -> None:
+        given.append(None if secret is None else secret.reveal())
+        await settings.set_(services, actor="anna", key="alarm.email", value=MAIL)
+        await delivery.set_secret(services, actor="anna", channel="email", secret=Secret("password"))
+
+    await world.open("ca-locked", "Site")
+    await world.open("ca-expiring", "Site")
+    await delivery.send_waiting(replace(services, send=slow))
+    assert given == [None]
+
+
+async def test_a_channel_that_leads_nowhere_takes_no_secret(world: World) -> None:
+    with pytest.raises(InvalidInput, match=r"settings set alarm\.email"):
+        await delivery.set_secret(world.services, actor="anna", channel="email", secret=Secret("password"))
+
+
 async def test_a_secret_of_one_channel_does_not_open_as_that_of_another(world: World) -> None:
-    await world.lead("email", "syslog")
+    await world.lead("email", "webhook", "syslog")
     await delivery.set_secret(world.services, actor="anna", channel="webhook", secret=Secret("key"))
     await delivery.set_secret(world.services, actor="anna", channel="email", secret=Secret("password"))
     async with world.services.database.transaction() as tx:
@@ -430,22 +505,22 @@ async def test_a_channel_that_does_not_exist_or_leads_nowhere_is_said_to(world: 
     with pytest.raises(NotFound, match="email, webhook, syslog"):
         await delivery.set_secret(world.services, actor="anna", channel="pager", secret=Secret("x"))
     with pytest.raises(NotFound, match="email, webhook, syslog"):
-        await delivery.test(world.services, channel="pager")
+        await delivery.test(world.services, actor="anna", channel="pager")
     with pytest.raises(InvalidInput, match=r"settings set alarm\.email"):
-        await delivery.test(world.services, channel="email")
+        await delivery.test(world.services, actor="anna", channel="email")
 
 
 async def test_a_test_that_fails_says_why_and_one_that_works_ends_the_alarm(world: World) -> None:
     await world.lead("email")
     world.dead.add("email")
     with pytest.raises(DeliveryFailed, match="cannot be reached"):
-        await delivery.test(world.services, channel="email")
+        await delivery.test(world.services, actor="anna", channel="email")
     await world.open("ca-locked", "Site")
     for _ in range(10):
         await world.round()
     assert ("delivery-failing", "email") in await world.causes()
     world.dead.clear()
-    await delivery.test(world.services, channel="email")
+    await delivery.test(world.services, actor="anna", channel="email")
     assert await world.causes() == {("ca-locked", "Site")}
     await world.round()
     assert world.told("email") == [("test", "test", ["this channel"]), ("opened", "ca-locked", ["Site"])]

@@ -236,7 +236,7 @@ async def confirm_password(here: Site) -> None:
 async def delivery_failed(here: Site) -> None:
     """Nothing listens on the discard port."""
     await here.set("alarm.syslog", "tcp://127.0.0.1:9")
-    await alarm_delivery.test(here.services, channel="syslog")
+    await alarm_delivery.test(here.services, actor="test", channel="syslog")
 
 
 CAUSES: dict[type[FleetsealError], tuple[Cause, str]] = {

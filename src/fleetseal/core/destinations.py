@@ -83,6 +83,13 @@ def syslog(text: str) -> Syslog:
     return Syslog(host, port, parts.scheme == "tls")
 
 
+def holder(destination: Destination) -> tuple[object, ...]:
+    """Who is shown, or proved, the secret: another path, sender or recipient is still the same."""
+    if isinstance(destination, Email):
+        return (destination.host, destination.port, destination.implicit, destination.username)
+    return (destination.host, destination.port)
+
+
 def _read(text: str, ports: Mapping[str, int]) -> tuple[SplitResult, str, int]:
     """The parts, the host, and the port or the one that the scheme has."""
     if not re.fullmatch(r"[!-~]{1,2000}", text) or "#" in text:

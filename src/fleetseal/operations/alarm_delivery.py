@@ -5,33 +5,27 @@ server stops nothing: its messages wait, with growing pauses, and it has an alar
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
-from fleetseal.core import destinations
-from fleetseal.core.config import Settings
-from fleetseal.core.destinations import Destination
 from fleetseal.core.errors import DeliveryFailed, FleetsealError, InvalidInput, NotFound, StoreError
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.secrets import Secret
 from fleetseal.core.text import timestamp
 from fleetseal.notify.notice import SHOWN, Item, Notice
 from fleetseal.operations import alarm_pass
+from fleetseal.operations.alarm_channels import CHANNELS, lead, targets
+from fleetseal.operations.recording import OURSELVES, line
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current, in_force
-from fleetseal.store import audit, messages
+from fleetseal.store import messages
 from fleetseal.store.alarms import Alarm
 from fleetseal.store.database import Transaction
 from fleetseal.store.messages import Channel, Message
 
-CHANNELS: Final[dict[str, Callable[[str], Destination]]] = {
-    "email": destinations.email,
-    "webhook": destinations.webhook,
-    "syslog": destinations.syslog,
-}
 WITH_SECRET: Final = ("email", "webhook")
 
 REMINDERS: Final = (30, 15, 7, 1)
@@ -65,9 +59,9 @@ async def send_waiting(services: Services) -> None:
     their alarm. Raises StoreError; what a server does is recorded, never raised."""
     async with services.sending:
         settings = await in_force(services)
-        targets = {name: _text(settings, name) for name in CHANNELS}
-        await _queue(services, targets)
-        await side_by_side([_drain(services, name, text) for name, text in targets.items() if text], at_once=3)
+        wanted = targets(settings)
+        await _queue(services, wanted)
+        await side_by_side([_drain(services, name, text) for name, text in wanted.items() if text], at_once=3)
         await _alarms(services)
 
 
@@ -82,12 +76,12 @@ def pause(failures: int) -> timedelta:
 async def channels(services: Services) -> list[dict[str, Any]]:
     """`{"channel","target","secret","waiting","last_sent","failing_since","next_try","error"}` of each."""
     async with services.database.reading() as tx:
-        settings, waiting = await current(services, tx), await messages.waiting(tx)
+        wanted, waiting = targets(await current(services, tx)), await messages.waiting(tx)
         known = [await messages.channel(tx, name) for name in CHANNELS]
     return [
         {
             "channel": one.name,
-            "target": _text(settings, one.name) or None,
+            "target": wanted[one.name] or None,
             "secret": one.has_secret,
             "waiting": waiting.get(one.name, 0),
             "last_sent": _shown(one.last_sent),
@@ -100,42 +94,47 @@ async def channels(services: Services) -> list[dict[str, Any]]:
 
 
 async def set_secret(services: Services, *, actor: str, channel: str, secret: Secret | None) -> list[dict[str, Any]]:
-    """The channel's password or signing key is sealed, or forgotten (None). Audited. All channels.
+    """The channel's password or signing key is sealed, for where the channel leads, or forgotten (None). Audited. All
+    channels.
 
-    Raises NotFound, and InvalidInput for a channel that needs none, or a secret that is empty or no line of text.
+    Raises NotFound, and InvalidInput for a channel that needs none or leads nowhere, or a secret that is empty or no
+    line of text.
     """
     _known(channel)
     if channel not in WITH_SECRET:
         raise InvalidInput(f"The channel {channel} needs no secret.")
     if secret is not None and not (1 <= len(secret.reveal()) <= 1000 and secret.reveal().isprintable()):
         raise InvalidInput("A secret has 1 to 1000 printable characters.")
-    now = services.clock.now()
     async with services.database.transaction() as tx:
+        wanted = targets(await current(services, tx))
+        if secret is not None:
+            _leading(channel, wanted)
+        await lead(services, tx, wanted, actor=OURSELVES)
         await messages.set_secret(tx, services.sealer, channel, secret)
         action = "alarm secret set" if secret is not None else "alarm secret removed"
-        await audit.record(tx, now=now, actor=actor, action=action, object=channel)
+        await line(services, tx, action, channel, actor=actor)
     return await channels(services)
 
 
-async def test(services: Services, *, channel: str) -> dict[str, Any]:
-    """A test message was taken by the channel's server: `{"channel","target","sent"}`. Waiting messages follow.
+async def test(services: Services, *, actor: str, channel: str) -> dict[str, Any]:
+    """A test message was taken by the channel's server: `{"channel","target","sent"}`. Waiting messages follow. Audited
+    before it is sent.
 
     Raises NotFound, InvalidInput when the channel leads nowhere, DeliveryFailed.
     """
     _known(channel)
     now = services.clock.now()
-    async with services.database.reading() as tx:
-        text = _text(await current(services, tx), channel)
-        if not text:
-            raise InvalidInput(f"The channel {channel} leads nowhere. Set it: fleetseal settings set alarm.{channel}.")
+    async with services.database.transaction() as tx:
+        wanted = targets(await current(services, tx))
+        text = _leading(channel, wanted)
+        await lead(services, tx, wanted, actor=OURSELVES)
         secret = await messages.secret(tx, services.sealer, channel)
+        await line(services, tx, "alarm test", channel, {"target": text}, actor=actor)
     message = "Alarms of Fleetseal arrive here."
     item = Item.of(0, about="this channel", severity="information", message=message, since=now)
     notice = Notice(_new_id(services), "test", "test", now, 1, (item,))
     await services.send(CHANNELS[channel](text), notice, secret)
     async with services.database.transaction() as tx:
-        if (await messages.channel(tx, channel)).target != text:
-            await messages.aim(tx, channel, text)
         await messages.well(tx, channel, now=services.clock.now())
     await _alarms(services)
     return {"channel": channel, "target": text, "sent": True}
@@ -147,17 +146,16 @@ Told = list[tuple[Alarm, list[str]]]
 """Alarms, each with the events that count as told by one message."""
 
 
-async def _queue(services: Services, targets: Mapping[str, str]) -> None:
+async def _queue(services: Services, wanted: Mapping[str, str]) -> None:
     """Each channel that leads somewhere has a message for each cause of which something is to be told."""
     now = services.clock.now()
     async with services.database.reading() as tx:
-        moved = [name for name, text in targets.items() if (await messages.channel(tx, name)).target != text]
-        if not moved and not any([text and await _to_tell(tx, name, now) for name, text in targets.items()]):
+        moved = [name for name, text in wanted.items() if (await messages.channel(tx, name)).target != text]
+        if not moved and not any([text and await _to_tell(tx, name, now) for name, text in wanted.items()]):
             return
     async with services.database.transaction() as tx:
-        for name in moved:
-            await messages.aim(tx, name, targets[name])
-        for name in filter(targets.get, targets):
+        await lead(services, tx, wanted, actor=OURSELVES)
+        for name in filter(wanted.get, wanted):
             for event, cause, told in await _to_tell(tx, name, now):
                 content = {"id": _new_id(services), **_content(event, cause, [one for one, _ in told])}
                 events = [(one.id, as_told) for one, all_told in told for as_told in all_told]
@@ -210,6 +208,8 @@ async def _drain(services: Services, name: str, text: str) -> None:
             return
         try:
             async with services.database.reading() as tx:
+                if (await messages.channel(tx, name)).target != text:
+                    return  # it leads elsewhere by now, and so does its secret
                 secret = await messages.secret(tx, services.sealer, name)
             services.failpoint("before sending")
             await services.send(destination, _notice(message), secret)
@@ -271,8 +271,11 @@ async def _alarms(services: Services) -> None:
     await alarm_pass.settle(services, (FAILING,), wanted)
 
 
-def _text(settings: Settings, channel: str) -> str:
-    return {"email": settings.alarm_email, "webhook": settings.alarm_webhook, "syslog": settings.alarm_syslog}[channel]
+def _leading(channel: str, wanted: Mapping[str, str]) -> str:
+    """Raises InvalidInput when it leads nowhere."""
+    if not wanted[channel]:
+        raise InvalidInput(f"The channel {channel} leads nowhere. Set it: fleetseal settings set alarm.{channel}.")
+    return wanted[channel]
 
 
 def _known(channel: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from fleetseal.core import config
 from fleetseal.core.config import Settings
+from fleetseal.operations import alarm_channels
 from fleetseal.operations.services import Services
 from fleetseal.store import audit
 from fleetseal.store import settings as store
@@ -63,6 +64,7 @@ async def set_(services: Services, *, actor: str, key: str, value: str) -> dict[
         await audit.record(
             tx, now=now, actor=actor, action="settings set", object=key, detail={"value": text, "before": before}
         )
+        await _follow(services, tx, key, actor=actor)
     return await get(services, key)
 
 
@@ -78,7 +80,14 @@ async def reset(services: Services, *, actor: str, key: str) -> dict[str, Any]:
         if before is not None:
             await store.remove(tx, key)
             await audit.record(tx, now=now, actor=actor, action="settings reset", object=key, detail={"before": before})
+            await _follow(services, tx, key, actor=actor)
     return await get(services, key)
+
+
+async def _follow(services: Services, tx: Transaction, key: str, *, actor: str) -> None:
+    """Channels of alarms lead elsewhere at once."""
+    if key in alarm_channels.SETTINGS:
+        await alarm_channels.lead(services, tx, alarm_channels.targets(await current(services, tx)), actor=actor)
 
 
 def _form(kind: config.Kind) -> dict[str, Any]:

@@ -45,4 +45,4 @@ async def set_channel_secret(backend: Asked, channel: str, body: ChannelSecret) 
 @router.post("/channels/{channel}/test", summary="Send a test message")
 @needs(ADMINISTRATOR)
 async def test_channel(backend: Asked, channel: str) -> dict[str, Any]:
-    return await alarm_delivery.test(backend.services, channel=channel)
+    return await alarm_delivery.test(backend.services, actor=backend.actor, channel=channel)

@@ -61,7 +61,8 @@ function draw(place, name, channel, editable) {
     const now = all?.find((one) => one.channel === name);
     if (now === undefined) return;
     draw(place, name, now, editable);
-    toast(text);
+    const lost = secret !== null && channel.secret && !now.secret && now.target !== null && now.target !== channel.target;
+    toast(lost ? `${text} Its ${secret.toLowerCase()} was for the server before, and is forgotten: give it again.` : text);
   };
   const refreshed = async (/** @type {string} */ text) => changed(await api.get('alarms/channels'), text);
   replace(
@@ -126,8 +127,11 @@ function setSecret(name, label) {
 /** @param {Name} name @param {Channel} channel @returns {Promise<unknown>} null: nothing was changed */
 function setUp(name, channel) {
   const fields = FIELDS[name](parts(name, channel.target ?? ''));
+  const secret = CHANNELS[name].secret;
   return ask({
     title: CHANNELS[name].title,
+    intro: secret !== null && channel.secret
+      ? `The ${secret.toLowerCase()} is for the server and user that are given here: with others it is forgotten.` : null,
     label: 'Save',
     fields,
     submit: (given) => api.put(`settings/alarm.${name}`, { value: address(name, given) }),
