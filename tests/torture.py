@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from fleetseal.core.errors import StoreError
 from fleetseal.core.runtime import SystemClock
 from fleetseal.operations import alarm_pass, inventory, windows
 from fleetseal.sim.fleet import SimulatedDevice
@@ -117,8 +116,6 @@ async def _night(here: Site, clock: FastClock, chance: random.Random, found: Out
         found.killed += 1
         with suppress(asyncio.CancelledError):
             await first
-    with suppress(StoreError):  # what died may still hold the database; a server tries again within a minute, as below
-        await Evening(here).nights.tick()
     await Evening(here).nights.tick()
     async with here.services.database.reading() as tx:
         last = await store.latest(tx)

@@ -2,8 +2,10 @@
 STO-FULL-SAFE)."""
 
 import asyncio
+import itertools
 import sqlite3
-from collections.abc import AsyncIterator
+import types
+from collections.abc import AsyncIterator, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,49 @@ async def test_two_processes_writing_lose_nothing(database: Database, tmp_path: 
             group.create_task(raise_it(database if turn % 2 else other))
     assert await stored(database) == {"count": "20"}
     await other.close()
+
+
+@types.coroutine
+def cancelled_at(point: int, work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    """Awaits `work`; the task that does so is cancelled where it waits for the `point`th time."""
+    thrown: BaseException | None = None
+    for turn in itertools.count(1):
+        try:
+            waits_for = work.throw(thrown) if thrown else work.send(None)
+        except StopIteration:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        if turn == point:
+            task.cancel()
+        thrown = None
+        try:
+            yield waits_for
+        except asyncio.CancelledError as error:
+            thrown = error
+
+
+async def test_what_is_cancelled_anywhere_leaves_no_lock(database: Database, tmp_path: Path) -> None:
+    """Its traceback, and with it the cursors, may stay in memory: here they do."""
+    other = sqlite3.connect(tmp_path / "fleetseal.db", timeout=0, isolation_level=None)
+    await put(database, "a")
+
+    async def work() -> None:
+        async with database.transaction() as tx:
+            await settings.stored(tx)
+            await settings.put(tx, "a", "2", now=NOW)
+
+    tracebacks: list[BaseException] = []
+    for point in itertools.count(1):
+        try:
+            await asyncio.create_task(cancelled_at(point, work()))  # noqa: TID251 - it is cancelled
+            break
+        except asyncio.CancelledError as error:
+            tracebacks.append(error)
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # nobody reads or writes
+    assert len(tracebacks) > 5
+    assert await stored(database) == {"a": "2"}
+    other.close()
 
 
 async def test_reading_goes_on_beside_a_transaction_and_sees_one_state(database: Database) -> None:

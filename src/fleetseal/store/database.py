@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -43,9 +43,10 @@ class Database:
         Raises StoreError when it cannot be opened, is damaged, or was made by a newer version.
         """
         url = _url(where)
-        engine = create_async_engine(url)
+        sqlite = url.get_backend_name() == "sqlite"
+        engine = create_async_engine(url, connect_args={"factory": _Connection} if sqlite else {})
         event.listen(engine.sync_engine, "handle_error", _translate)
-        if url.get_backend_name() == "sqlite":
+        if sqlite:
             event.listen(engine.sync_engine, "connect", partial(_set_pragmas, busy_seconds))
             event.listen(engine.sync_engine, "begin", _begin)
         database = cls(engine)
@@ -99,6 +100,17 @@ class Database:
                 return
         async with self.transaction() as tx:
             await tx.run_sync(_upgrade, revision)
+
+
+class _Connection(sqlite3.Connection):
+    """Closed, it holds no lock. SQLite keeps the transaction of a closed connection as long as one of its cursors is in
+    memory (sqlite3_close_v2), and what was cancelled leaves one in its traceback.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):  # closed before, or a disk that fails: SQLite itself rolls back at the latest
+            self.rollback()
+        super().close()
 
 
 def on_rollback(tx: Transaction, undo: Callable[[], None]) -> None:
