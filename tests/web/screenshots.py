@@ -86,8 +86,8 @@ async def _pictures(
 
 async def _still(page: Page) -> None:
     """What the page loads by itself is there."""
-    await page.get_by_role("heading", level=1).wait_for()
-    await page.wait_for_timeout(600)
+    await page.locator("main:not([aria-busy])").wait_for()
+    await page.wait_for_timeout(300)
 
 
 if __name__ == "__main__":

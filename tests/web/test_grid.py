@@ -455,6 +455,8 @@ async def test_the_first_column_stays_in_sight(page: Page) -> None:
 
 async def test_what_to_do_next_stands_where_no_row_is(page: Page) -> None:
     await page.evaluate("async () => { make(); await drawn(); }")
+    await expect(page.get_by_text("Loading…")).to_be_visible()
+    await fill(page, 0)
     await expect(page.get_by_text("No devices yet.")).to_be_visible()
     await fill(page, 3)
     await expect(page.get_by_text("No devices yet.")).to_be_hidden()

@@ -63,7 +63,7 @@ import {explain, View} from './grid-view.js';
  * @property {readonly import('./grid-columns.js').Column[]} columns
  * @property {Sort} [sort]
  * @property {number} [rowHeight] in pixels
- * @property {(counts: {total: number}) => string | Node} [empty] stands where no row is shown
+ * @property {(counts: {total: number}) => string | Node} [empty] stands where no row is shown, once there were any to set
  * @property {(text: string) => void} [announce]
  */
 
@@ -102,6 +102,7 @@ export class Grid {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #quiet = undefined;
   #told = {version: 0, shown: -1, total: -1};
+  #loading = true;
   #announced = '';
   #ending = new AbortController();
   #sizes = new ResizeObserver(() => this.#measure());
@@ -135,6 +136,8 @@ export class Grid {
    */
   setRows(rows) {
     const sort = this.#sort;
+    if (this.#loading) this.#told.total = -1;
+    this.#loading = false;
     this.#stage.reset(rows, () => {
       if (sort) this.#stage.order.sort(this.#columns.get(sort.key), sort.descending);
     });
@@ -371,7 +374,7 @@ export class Grid {
     if (shown !== before.shown || total !== before.total) {
       this.focusable.setAttribute('aria-rowcount', String(shown + 1));
       this.#void.hidden = shown > 0;
-      if (shown === 0) this.#void.replaceChildren(this.#options.empty?.({total}) ?? '');
+      if (shown === 0) this.#void.replaceChildren(this.#loading ? 'Loading…' : this.#options.empty?.({total}) ?? '');
       this.onCount({shown, total});
     }
     if (version !== before.version) this.onSelection(count);

@@ -10,11 +10,11 @@ import { kept, keep } from './storage.js';
 /**
  * @param {import('./routes.js').Session} session
  * @param {() => void} left the person has signed out
- * @returns {{ element: HTMLElement, main: HTMLElement, arrived: (path: string) => void }}
+ * @returns {{ element: HTMLElement, main: HTMLElement, arrived: (path: string) => void }} `main` is busy until a page is there
  */
 export function shell(session, left) {
   const nav = h('nav', { id: 'navigation', 'aria-label': 'Pages' }, ...entries());
-  const main = h('main', { id: 'main', class: 'main', tabindex: '-1' });
+  const main = h('main', { id: 'main', class: 'main', tabindex: '-1', 'aria-busy': 'true' });
   const toggle = h('button', {
     type: 'button', class: 'button quiet nav-toggle', 'aria-label': 'Pages', 'aria-controls': 'navigation', 'aria-expanded': 'false',
   }, icon('menu'));

@@ -22,7 +22,7 @@ export const title = 'Alarms';
  */
 export async function show(main, { session }) {
   const may = session.user !== null && session.user.role !== 'viewer';
-  const place = h('div');
+  const place = h('div', null, h('p', { class: 'quiet-text' }, 'Loading…'));
   const filter = h('input', { type: 'search', class: 'input', id: 'alarm-filter', placeholder: 'Words of an alarm' });
   const counted = h('span', { class: 'quiet-text', role: 'status' });
   /** @type {Map<number, Alarm>} */

@@ -28,10 +28,9 @@ export async function list(main, { query, session }) {
     label: 'Devices',
     columns: columns(),
     sort: { key: 'address', descending: false },
-    empty: ({ total }) => (total > 0 ? 'No device matches the filter.' : empty(loaded)),
+    empty: ({ total }) => (total > 0 ? 'No device matches the filter.' : empty()),
     announce,
   });
-  let loaded = false;
   /** @type {Map<number, any>} */
   const rows = new Map();
   grid.setColumns(kept(KEPT_COLUMNS, /** @type {unknown[]} */ ([])));
@@ -50,7 +49,6 @@ export async function list(main, { query, session }) {
 
   const load = async () => {
     const { items } = await all('devices', head.loading);
-    loaded = true;
     rows.clear();
     for (const one of items) rows.set(one.id, one);
     grid.setRows(items);
@@ -274,9 +272,7 @@ function rowsPassing(rows, text) {
   }
 }
 
-/** @param {boolean} loaded */
-function empty(loaded) {
-  if (!loaded) return h('p', null, 'Loading…');
+function empty() {
   return h('div', { class: 'empty' },
     h('p', null, 'There are no devices yet.'),
     h('p', null, 'Fleetseal finds the cameras of your network, or takes their addresses.'),
