@@ -167,15 +167,19 @@ async def test_a_file_is_checked_line_by_line_before_it_is_stored(page: Page, se
     await expect(page.get_by_text("1 line cannot be used, so nothing of the file is imported.")).to_be_visible()
     await expect(page.get_by_text("'<img src=x onerror=alert(1)>' is no MAC address.")).to_be_visible()
     await expect(page.get_by_role("button", name="Import")).to_have_count(0)
-    await check("address,mac\n192.0.2.1,B8:A4:4F:00:00:11\n")
+    await check("address,mac\n127.0.0.9,B8:A4:4F:00:00:11\n")
     await expect(page.get_by_role("cell", name="New", exact=True)).to_be_visible()
     await assert_accessible(page)
     assert len(await inventory.list_(served.application.services, filters=(), sort=None)) == before
     await page.get_by_role("button", name="Import 1 device").click()
     await expect(page.get_by_text("1 device added.")).to_be_visible()
-    (added,) = await inventory.list_(served.application.services, filters=("192.0.2.1",), sort=None)
+    (added,) = await inventory.list_(served.application.services, filters=("127.0.0.9",), sort=None)
     assert added["mac"] == "B8:A4:4F:00:00:11"
-    await check("address,mac\n192.0.2.1,B8:A4:4F:00:00:11\n")
+    async with page.expect_request("**/api/v1/tasks") as asked:
+        await page.get_by_role("button", name="Look at them now").click()
+    assert (await asked.value).post_data_json["selection"] == {"devices": [str(added["id"])], "listed": True}
+    await expect(page.get_by_text("looks at them now: it is in the list below the devices.")).to_be_visible()
+    await check("address,mac\n127.0.0.9,B8:A4:4F:00:00:11\n")
     await expect(page.get_by_text("There is nothing new in this file.")).to_be_visible()
 
 

@@ -49,6 +49,7 @@ async def test_devices_are_stored_as_the_file_says(here: Site) -> None:
     told = await import_(here, text, login=LOGIN)
     assert [(one["row"], one["result"]) for one in told] == [(2, "added"), (3, "added")]
     first, second = await every(here)
+    assert [one["id"] for one in told] == [first.id, second.id]
     assert (first.address, first.http_port, first.https_port, first.legacy_tls) == ("10.0.0.1", 81, 8443, True)
     assert (first.host_name, first.host_name_typed) == ("cam1.example.com", True)
     assert (first.serial, first.site, first.tags) == ("B8A44F000001", "north", ("a", "b"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import Device, Login, Serial, mac_of, serial_of
+from fleetseal.core.model import Device, DeviceId, Login, Serial, mac_of, serial_of
 from fleetseal.operations import listing, sheet
 from fleetseal.operations.adding import check_label, check_port, dialled, one_name, typed_name
 from fleetseal.operations.listing import Context, Row
@@ -28,8 +28,9 @@ async def import_(
 ) -> list[Row]:
     """The devices of a file (`csv` or `json`) are in the inventory, or none of them is. No device is contacted.
 
-    One object a row: `{"row","address","mac","result","message"}`. `result` is `added`; `known`: it is there already,
-    and stays as it is; `failed`, and why; or `skipped`, because other rows failed. `login` is for rows without one.
+    One object a row: `{"row","address","mac","result","message","id"}`. `result` is `added`, with its `id`; `known`: it
+    is there already, and stays as it is; `failed`, and why; or `skipped`, because other rows failed. `login` is for
+    rows without one.
     With `preview` nothing is stored, and what could be added is `new`. A host name in the file counts as typed by a
     person. Raises InvalidInput for a file that cannot be read.
     """
@@ -43,7 +44,8 @@ async def import_(
         if fresh and not preview:
             now = services.clock.now()
             added = [(wish.columns | {"added": now}, wish.login) for wish in fresh]
-            await inventory.add_all(tx, services.sealer, added)
+            for wish, device_id in zip(fresh, await inventory.add_all(tx, services.sealer, added), strict=True):
+                wish.id = device_id
             await audit.record(
                 tx,
                 now=now,
@@ -74,6 +76,7 @@ class _Wish:
     login: Login | None = None
     result: str = ""
     message: str = ""
+    id: DeviceId | None = None
 
     @property
     def serial(self) -> Serial | None:
@@ -106,6 +109,7 @@ class _Wish:
             "mac": mac,
             "result": self.result,
             "message": self.message,
+            "id": self.id,
         }
 
 

@@ -38,7 +38,9 @@ async def add(tx: Transaction, **columns: Any) -> Device:
     return await get(tx, DeviceId(result.inserted_primary_key[0]))  # type: ignore[index]  # there is one after one row
 
 
-async def add_all(tx: Transaction, sealer: Sealer, devices: Sequence[tuple[Mapping[str, Any], Login | None]]) -> None:
+async def add_all(
+    tx: Transaction, sealer: Sealer, devices: Sequence[tuple[Mapping[str, Any], Login | None]]
+) -> list[DeviceId]:
     """New rows, which all set the same columns, each with its login if it has one. Raises Conflict as `add` does."""
     await tx.execute(insert(device), [dict(columns) for columns, _ in devices])
     found = await tx.execute(select(device.c.id, device.c.address, device.c.https_port))
@@ -51,6 +53,7 @@ async def add_all(tx: Transaction, sealer: Sealer, devices: Sequence[tuple[Mappi
             logins.append({"row": row, "username": login.username, "password_sealed": sealed, "password_version": 1})
     if logins:
         await tx.execute(update(device).where(device.c.id == bindparam("row")), logins)
+    return [DeviceId(ids[columns["address"], columns["https_port"]]) for columns, _ in devices]
 
 
 async def number(tx: Transaction) -> int:

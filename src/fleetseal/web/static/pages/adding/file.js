@@ -74,7 +74,8 @@ function preview(place, rows, asked) {
     replace(list, lines(done));
     const added = done.filter((/** @type {any} */ one) => one.result === 'added').length;
     said.say(added > 0 ? `${format.count(added, 'device')} added. Look at them now to see who they are.` : 'Nothing was added.', added > 0 ? 'good' : 'bad');
-    if (added > 0) replace(buttons, action('Look at them now', said, () => refresh(said), { kind: 'primary' }), h('a', { class: 'button', href: '/devices' }, 'Devices'));
+    const ids = done.flatMap((/** @type {any} */ one) => (one.id === null ? [] : [String(one.id)]));
+    if (added > 0) replace(buttons, action('Look at them now', said, () => refresh(ids, said), { kind: 'primary' }), h('a', { class: 'button', href: '/devices' }, 'Devices'));
   };
   if (wrong > 0) said.say(`${format.count(wrong, 'line')} cannot be used, so nothing of the file is imported. Correct the file and check it again.`, 'bad');
   else if (fresh === 0) said.say('There is nothing new in this file.');
@@ -101,8 +102,11 @@ function lines(rows) {
     rows.length > SHOWN && h('p', { class: 'quiet-text' }, `The first ${format.number(SHOWN)} of ${format.number(rows.length)} are shown, wrong ones first.`));
 }
 
-/** @param {ReturnType<typeof outcome>} said */
-async function refresh(said) {
-  await api.post('tasks', { action: 'Refresh', selection: { all: true } });
-  said.say('A task looks at all devices now: see Devices.', 'good');
+/**
+ * @param {string[]} devices
+ * @param {ReturnType<typeof outcome>} said
+ */
+async function refresh(devices, said) {
+  const task = await api.post('tasks', { action: 'Refresh', selection: { devices, listed: true } });
+  said.say(`Task ${task.id} looks at them now: it is in the list below the devices.`, 'good');
 }
