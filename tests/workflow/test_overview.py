@@ -56,6 +56,18 @@ async def test_the_numbers_are_those_of_the_devices(tmp_path: Path) -> None:
     expected = Counter(end[:7] for end in ends)
     assert months == {month: expected[month] for month in months}
     assert sum(months.values()) == 2
+    assert found["failed"] is None
+
+
+async def test_the_last_failure_is_told_for_a_week(tmp_path: Path) -> None:
+    async with site(tmp_path / "data", DeviceSpec("12.11", faults={"store_full": True})) as here:
+        await here.add(here.fleet.devices[0])
+        await here.enable(here.fleet.devices[0])
+        found = (await shown(here))["failed"]
+        later = replace(here.services, clock=FakeClock(here.services.clock.now() + timedelta(days=8)))
+        after = await overview.overview(later, serving=True, working=True)
+    assert (found["action"], found["failed"], found["total"]) == ("Enable HTTPS", 1, 1)
+    assert after["failed"] is None
 
 
 async def test_what_has_ended_is_counted_apart(tmp_path: Path) -> None:

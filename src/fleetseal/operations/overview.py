@@ -14,17 +14,18 @@ Row = dict[str, Any]
 
 DAYS: Final = (7, 30, 90)
 _MONTHS: Final = 13  # with the rest of this one: a year is among them
+_RECENT: Final = timedelta(days=7)
 _COUNTED: Final = ("status", "https", "trust")
 
 
 async def overview(services: Services, *, serving: bool, working: bool) -> Row:
-    """`{"authority","devices","expiring","alarms","tasks","night"}`.
+    """`{"authority","devices","expiring","alarms","tasks","failed","night"}`.
 
     `authority`: a CA signs here. `devices`: `{"total","status","https","trust"}`, each but the first
     `[{"value","count"}]`. `expiring`: `{"expired","days","months"}` of the certificates that devices serve: `days` is
     `[{"days","count"}]`, those that end within; `months` this one, from now on, and the next twelve as
-    `[{"month": "2027-01","count"}]`. `alarms`: open ones, as listed. `tasks`: unfinished ones, as listed. `night`: as
-    `nightly` tells.
+    `[{"month": "2027-01","count"}]`. `alarms`: open ones, as listed. `tasks`: unfinished ones, as listed. `failed`: the
+    newest of the last seven days that failed on a device, as listed, or null. `night`: as `nightly` tells.
     """
     now = services.clock.now()
     months = _months(now)
@@ -33,6 +34,8 @@ async def overview(services: Services, *, serving: bool, working: bool) -> Row:
         signing = await authorities.find_signing(tx)
         counted = {column: await device_pages.counts(tx, column) for column in _COUNTED}
         ends = await device_pages.expiring(tx, [sort_key(timestamp(bound), "expires") for bound in bounds])
+    every = await tasks.list_(services, working=working)
+    recent = timestamp(now - _RECENT)
     expired, within, monthly = ends[0], ends[1 : 1 + len(DAYS)], ends[1 + len(DAYS) :]
     return {
         "authority": signing is not None,
@@ -49,7 +52,8 @@ async def overview(services: Services, *, serving: bool, working: bool) -> Row:
             ],
         },
         "alarms": await alarms.list_(services),
-        "tasks": [one for one in await tasks.list_(services, working=working) if one["finished"] is None],
+        "tasks": [one for one in every if one["finished"] is None],
+        "failed": next((one for one in every if one["failed"] and (one["finished"] or "") > recent), None),
         "night": await nights.status(services, serving=serving),
     }
 

@@ -5,11 +5,13 @@ import { h, isolated, replace } from '../lib/dom.js';
 import * as events from '../lib/events.js';
 import { ago, count, number, time } from '../lib/format.js';
 import { bars } from '../lib/bars.js';
+import { keep, kept } from '../lib/storage.js';
+import { taskLink } from './devices/result.js';
 
 /**
  * @typedef {{ value: string, count: number }} Counted
  * @typedef {{ id: number, cause: string, severity: string, object: string, message: string, since: string }} Alarm
- * @typedef {{ id: number, action: string, state: string, done: number, total: number }} Task
+ * @typedef {{ id: number, action: string, state: string, done: number, total: number, failed: number, finished: string | null }} Task
  * @typedef {{ id: number, state: string, begun: string, finished: string | null }} Night
  * @typedef {{
  *   authority: boolean,
@@ -17,12 +19,14 @@ import { bars } from '../lib/bars.js';
  *   expiring: { expired: number, days: { days: number, count: number }[], months: { month: string, count: number }[] },
  *   alarms: Alarm[],
  *   tasks: Task[],
+ *   failed: Task | null,
  *   night: { automatic: boolean, window: string, next: string | null, last: Night | null, waits: string | null },
  * }} Overview
  */
 
 export const title = 'Dashboard';
 
+const KEPT_TRUST = 'dashboard.trusted'; // nobody can see from here whether computers trust the authority
 const PAUSE_MS = 1500;
 const ALARMS_SHOWN = 5;
 const MONTH = new Intl.DateTimeFormat('en', { month: 'short', timeZone: 'UTC' });
@@ -33,14 +37,15 @@ const MONTH_AND_YEAR = new Intl.DateTimeFormat('en', { month: 'long', year: 'num
  * @returns {Promise<() => void>}
  */
 export async function show(main) {
-  const place = h('div', { class: 'dashboard' });
+  const place = h('div', { class: 'dashboard' }, h('p', { class: 'quiet-text' }, 'Loading…'));
   main.append(h('div', { class: 'page' }, h('header', { class: 'page-head' }, h('h1', null, title)), place));
   let shown = '';
   const load = async () => {
     const overview = await api.get('overview');
     const night = overview.night.last === null ? null : await api.get(`nightly/${overview.night.last.id}`);
     const now = JSON.stringify([overview, night]);
-    if (now !== shown) replace(place, ...cards(overview, night));
+    const draw = () => replace(place, ...cards(overview, night, draw));
+    if (now !== shown) draw();
     shown = now;
   };
   await load();
@@ -66,7 +71,7 @@ function refreshed(load) {
     }, PAUSE_MS);
   };
   /** @type {import('../lib/events.js').Kind[]} */
-  const kinds = ['device', 'device-gone', 'task', 'alarm', 'alarm-gone', 'resync'];
+  const kinds = ['device', 'device-gone', 'task', 'task-gone', 'alarm', 'alarm-gone', 'resync'];
   const offs = kinds.map((kind) => events.on(kind, soon));
   return () => {
     clearTimeout(waiting);
@@ -77,39 +82,48 @@ function refreshed(load) {
 /**
  * @param {Overview} overview
  * @param {any} night the last nightly run
+ * @param {() => void} redraw
  */
-function cards(overview, night) {
+function cards(overview, night, redraw) {
   const { devices } = overview;
   const enabled = of(devices.https, 'Enabled');
-  const started = overview.authority && devices.total > 0 && enabled > 0;
   return [
-    !started && firstSteps(overview, enabled),
+    firstSteps(overview, enabled, redraw),
     devices.total > 0 && h('div', { class: 'tiles' }, ...tiles(overview, enabled)),
     devices.total > 0 && attention(devices.status),
     alarmsCard(overview.alarms),
     nightCard(overview.night, night),
-    overview.tasks.length > 0 && tasksCard(overview.tasks),
+    (overview.tasks.length > 0 || overview.failed !== null) && tasksCard(overview.tasks, overview.failed),
     devices.total > 0 && ends(overview.expiring),
   ];
 }
 
 /**
  * @param {Overview} overview
+ * What is to be done before all is well, until it is done; nothing then.
+ *
  * @param {number} enabled devices that speak HTTPS
+ * @param {() => void} redraw
  */
-function firstSteps(overview, enabled) {
+function firstSteps(overview, enabled, redraw) {
   const steps = [
     { done: overview.authority, label: 'Generate or import a certificate authority', href: '/configuration/certificates', text: 'It signs the certificates of your devices. Two minutes, and its key stays here.' },
     { done: overview.devices.total > 0, label: 'Add devices', href: '/add', text: 'Search the network, give a range of addresses, or import a list.' },
     { done: enabled > 0, label: 'Enable HTTPS', href: '/devices', text: 'Each device makes its own key and gets its own certificate. What fails is put back.' },
-    { done: false, label: 'Trust the authority on computers', href: '/trust', text: 'Then browsers and the video management system believe your devices.' },
+    { done: kept(KEPT_TRUST, false), label: 'Trust the authority on computers', href: '/trust', text: 'Then browsers and the video management system believe your devices.' },
   ];
   const next = steps.findIndex((step) => !step.done);
+  if (next < 0) return null;
+  const trusted = () => {
+    keep(KEPT_TRUST, true);
+    redraw();
+  };
   return h('section', { class: 'card wide' }, h('h2', null, 'What to do next'),
     h('ol', { class: 'first-steps' }, ...steps.map((step, index) =>
       h('li', { class: step.done ? 'done' : index === next ? 'next' : null, 'aria-current': index === next ? 'step' : null },
         h('span', { class: `state ${step.done ? 'good' : 'none'}` }, step.done ? 'Done' : `Step ${index + 1}`),
-        h('div', null, h('a', { href: step.href }, step.label), h('p', { class: 'quiet-text' }, step.text))))));
+        h('div', null, h('a', { href: step.href }, step.label), h('p', { class: 'quiet-text' }, step.text)),
+        index === next && index === steps.length - 1 && h('button', { type: 'button', class: 'button', onclick: trusted }, 'Mark as done')))));
 }
 
 /**
@@ -193,12 +207,14 @@ function nightCard(plan, night) {
       h('a', { href: '/configuration/renewal' }, 'Renewal')));
 }
 
-/** @param {Task[]} tasks */
-function tasksCard(tasks) {
-  return h('section', { class: 'card' }, h('h2', null, 'Tasks at work'),
-    h('ul', { class: 'news' }, ...tasks.map((one) => h('li', null,
-      h('span', { class: 'state busy' }, one.state), ' ', h('a', { href: '/devices' }, `${one.action}`),
-      ` ${number(one.done)} of ${count(one.total, 'device')}`))));
+/** @param {Task[]} tasks @param {Task | null} failed */
+function tasksCard(tasks, failed) {
+  return h('section', { class: 'card' }, h('h2', null, 'Tasks'),
+    h('ul', { class: 'news' },
+      ...tasks.map((one) => h('li', null, h('span', { class: 'state busy' }, one.state), ' ', taskLink(one.id, one.action),
+        ` ${number(one.done)} of ${count(one.total, 'device')}`)),
+      failed !== null && h('li', null, h('span', { class: 'state bad' }, 'Failed'), ' ', taskLink(failed.id, failed.action),
+        ` on ${number(failed.failed)} of ${count(failed.total, 'device')}, ${ago(failed.finished)}`)));
 }
 
 /** @param {Counted[]} counted @param {string} value */

@@ -133,6 +133,8 @@ function underWay({ stage, total, done, found, seconds_left: left }) {
 function summary({ state, devices, others }) {
   const how = state === 'stopped' ? 'The search was stopped. ' : state === 'failed' ? 'The search failed. ' : '';
   const fresh = devices.filter((one) => one.result === 'found').length;
+  const refused = devices.filter((one) => one.result === 'failed').length;
+  const unfit = refused === 0 ? '' : ` ${format.count(refused, 'more', 'more')} cannot be added: see the remark.`;
   const rest = others === 0 ? '' : ` ${format.count(others, 'address', 'addresses')} ${others === 1 ? 'answers' : 'answer'} as something else than an Axis device.`;
-  return `${how}${format.count(devices.length, 'device')} found, ${format.number(fresh)} new.${rest}`;
+  return `${how}${format.count(devices.length - refused, 'device')} found, ${format.number(fresh)} new.${unfit}${rest}`;
 }

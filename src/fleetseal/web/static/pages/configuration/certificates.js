@@ -19,6 +19,7 @@ export const title = 'Certificates';
 const STATES = {
   ready: ['good', 'Ready'],
   locked: ['warn', 'Locked'],
+  resting: ['none', 'Locked'], // a root that only signs issuing CAs: as it should be
   expiring: ['warn', 'Expires soon'],
   expired: ['bad', 'Expired'],
   replaced: ['none', 'Replaced'],
@@ -158,7 +159,8 @@ function finished(redraw) {
 
 /** @param {Authority} one */
 function certificate(one) {
-  const [tone, word] = STATES[one.state] ?? ['none', one.state];
+  const resting = one.state === 'ready' && one.key_sealed_by === 'passphrase' && !one.key_open;
+  const [tone, word] = STATES[resting ? 'resting' : one.state] ?? ['none', one.state];
   return h('article', { class: 'authority-card' },
     h('header', { class: 'authority-head' },
       h('h3', null, one.role === 'root' ? 'Root' : 'Issuing CA', ': ', isolated(one.name)), state(word, tone)),

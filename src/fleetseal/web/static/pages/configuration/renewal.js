@@ -5,6 +5,7 @@ import { h, isolated, replace } from '../../lib/dom.js';
 import { field } from '../../lib/form.js';
 import * as format from '../../lib/format.js';
 import { table } from '../../lib/table.js';
+import { taskLink } from '../devices/result.js';
 import { action, actions, administers, ask, facts, frame, outcome, section, state, told } from './frame.js';
 import { settingFields, settings } from './settings.js';
 
@@ -111,7 +112,7 @@ function report(run) {
       ['Outcome', state(word, tone)],
       ['Begun', format.time(run.begun)],
       ['Ended', format.time(run.finished)],
-      ['Task', run.task !== null && h('a', { href: '/devices' }, `Task ${run.task}`)],
+      ['Task', run.task !== null && taskLink(run.task)],
       ['Renewed', what && format.number(what.renewed.length)],
       ['Failed', what && format.number(what.failed.length)],
       ['Skipped', what && format.number(what.skipped.length)],

@@ -77,7 +77,7 @@ export async function followNow(passphrase = null) {
     if (given === null) return null;
   }
   const { task } = await api.post('authorities/current/follow', { passphrase: given });
-  return { text: task === null ? 'No device is left that could follow now.' : `Task ${task} is at work on it. See it below the devices.` };
+  return { text: task === null ? 'No device is left that could follow now.' : `Task ${task} is begun: it is in the list below the devices.` };
 }
 
 /** @param {Under} under */

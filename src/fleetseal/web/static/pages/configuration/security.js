@@ -66,7 +66,7 @@ export async function show(main, { session }) {
 function drawDebt(place, counted) {
   replace(
     place,
-    state(counted.unverified === 0 ? 'All verified' : 'Not verified', counted.unverified === 0 ? 'good' : 'warn'),
+    counted.devices > 0 && state(counted.unverified === 0 ? 'All verified' : 'Not verified', counted.unverified === 0 ? 'good' : 'warn'),
     h('span', { class: 'debt-text' }, counted.message),
     counted.unverified > 0 && h('span', { class: 'debt-links' },
       h('a', { href: '/devices?filter=trust:first' }, 'Known from first use'), ' · ',

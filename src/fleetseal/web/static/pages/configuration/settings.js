@@ -3,6 +3,7 @@
 import { api } from '../../lib/api.js';
 import { h, replace } from '../../lib/dom.js';
 import { toast } from '../../lib/toast.js';
+import { POLICIES } from '../devices/enable.js';
 import { told } from './frame.js';
 
 /**
@@ -24,6 +25,17 @@ import { told } from './frame.js';
  * @typedef {{ editable: boolean, changed?: ((setting: Setting) => void) | undefined }} Options `changed`: after a value
  *   was saved
  */
+
+/** What choices are called here, by setting. @type {Record<string, Record<string, string>>} */
+const CHOICES = {
+  'certificate.common-name': { address: 'Address', hostname: 'Host name' },
+  'certificate.key-type': {
+    auto: 'RSA 2048, or EC P-256 where device and authority are EC', 'ec-p256': 'EC P-256', 'rsa-2048': 'RSA 2048', 'rsa-3072': 'RSA 3072',
+  },
+  'certificate.key-origin': { auto: 'On the device, or here if it cannot', device: 'On the device only' },
+  'https.policy': POLICIES,
+  'https.escape-route': { reopen: 'Plain HTTP is opened before the certificate changes', none: 'None' },
+};
 
 /** All settings, by key. @returns {Promise<Map<string, Setting>>} */
 export async function settings() {
@@ -123,7 +135,7 @@ function controlOf(setting, id, label) {
     return { inputs: [box], shown: [box], text: () => String(box.checked) };
   }
   if (setting.type === 'choice') {
-    const options = (setting.choices ?? []).map((one) => h('option', { value: one, selected: one === value }, one));
+    const options = (setting.choices ?? []).map((one) => h('option', { value: one, selected: one === value }, called(setting, one)));
     const select = h('select', { id }, ...options);
     return { inputs: [select], shown: [select], text: () => select.value };
   }
@@ -137,6 +149,11 @@ function controlOf(setting, id, label) {
   const bounds = { min: setting.minimum, max: setting.maximum };
   const input = h('input', { type, id, value, ...bounds, spellcheck: 'false', autocomplete: 'off' });
   return { inputs: [input], shown: [input], text: () => input.value };
+}
+
+/** A value in words, where it has any. @param {Setting} setting @param {string} value */
+function called({ key }, value) {
+  return CHOICES[key]?.[value] ?? value;
 }
 
 /** As a person types it. @param {Setting['value']} value */
@@ -153,9 +170,10 @@ const PLACES = {
 
 /** What it means, what may be in it, and where the value is from. @param {Setting} setting */
 function explained(setting) {
-  const help = setting.help.charAt(0).toUpperCase() + setting.help.slice(1).replaceAll('`', '');
+  const whole = setting.help.charAt(0).toUpperCase() + setting.help.slice(1).replaceAll('`', '');
+  const help = setting.key in CHOICES ? whole.replace(/;.*/, '') : whole; // what follows explains the choices
   const allowed = ['switch', 'choice'].includes(setting.type) ? '' : ` Allowed: ${setting.allowed}.`;
   const usual = asText(setting.default);
-  const shown = setting.type === 'switch' ? (usual === 'true' ? 'on' : 'off') : usual || 'empty';
+  const shown = setting.type === 'switch' ? (usual === 'true' ? 'on' : 'off') : called(setting, usual) || 'empty';
   return `${help}${help.endsWith('.') ? '' : '.'}${allowed} Default: ${shown}.${PLACES[setting.source]}`;
 }

@@ -10,6 +10,9 @@ import { table } from '../../lib/table.js';
 import { begun, postSigning, selection } from './asking.js';
 import { state } from './columns.js';
 
+/** What devices shall accept, in words. @type {Record<string, string>} */
+export const POLICIES = { keep: 'What they accept now, and HTTPS', both: 'HTTP and HTTPS', https: 'HTTPS only' };
+
 const ASKED = 50; // devices that are asked without a word: for more, a person says so
 const SHOWN = 200; // lines of the plan that are drawn
 
@@ -23,11 +26,9 @@ const SHAPES = { Enable: 'good', Unchanged: 'none', Skipped: 'warn', Failed: 'ba
 export async function enableHttps(devices) {
   const policy = field({
     label: 'The devices then accept', name: 'policy', type: 'radio', value: await usualPolicy(),
-    options: [
-      { value: 'keep', label: 'What they accept now, and HTTPS' },
-      { value: 'both', label: 'HTTP and HTTPS' },
-      { value: 'https', label: 'HTTPS only', help: 'Plain HTTP is closed last, after HTTPS has been proved from outside.' },
-    ],
+    options: Object.entries(POLICIES).map(([value, label]) => ({
+      value, label, ...(value === 'https' ? { help: 'Plain HTTP is closed last, after HTTPS has been proved from outside.' } : {}),
+    })),
   });
   const renew = field({ label: 'Issue new certificates, also where the present one is good', name: 'renew', type: 'checkbox' });
   const foreign = field({ label: 'Replace valid certificates of other issuers', name: 'replace_foreign', type: 'checkbox' });
@@ -73,7 +74,7 @@ export async function enableHttps(devices) {
 /** The setting, which a viewer may read too. */
 async function usualPolicy() {
   const { value } = await api.get('settings/https.policy');
-  return ['keep', 'both', 'https'].includes(value) ? value : 'keep';
+  return value in POLICIES ? value : 'keep';
 }
 
 /**

@@ -4,9 +4,8 @@ import { api, Problem } from '../../lib/api.js';
 import { h, isolated, replace } from '../../lib/dom.js';
 import { date, time } from '../../lib/format.js';
 import { table } from '../../lib/table.js';
-import { guarded } from './asking.js';
 import { state } from './columns.js';
-import { showResult } from './result.js';
+import { taskLink } from './result.js';
 
 const RECORDS = 30;
 
@@ -33,9 +32,7 @@ export async function historyCard(card, device, session) {
         { key: 'state', label: 'State', render: (one) => state(one.state, SHAPES[one.state]) },
         { key: 'names', label: 'Names', render: (one) => isolated(one.names.join(', ')) },
         { key: 'not_after', label: 'Valid', render: (one) => h('span', { class: 'nowrap' }, `${date(one.issued)} to ${date(one.not_after)}`) },
-        { key: 'task', label: 'Task', render: (one) => one.task !== null && h('button', {
-          type: 'button', class: 'link', 'aria-label': `Task ${one.task}`, onclick: () => void guarded(() => showResult(one.task)),
-        }, String(one.task)) },
+        { key: 'task', label: 'Task', render: (one) => one.task !== null && taskLink(one.task) },
       ],
     }),
     records.length > 0 && h('h3', null, 'Audit log'),

@@ -18,6 +18,16 @@ const SHORTEST_PAUSE_MS = 700;
 const MOST_PIXELS = 300; // of the list of devices; more of them scroll
 
 /**
+ * Opens the result of a task that is named in a text.
+ *
+ * @param {number} id
+ * @param {string} [text]
+ */
+export function taskLink(id, text = `Task ${id}`) {
+  return h('button', { type: 'button', class: 'link', onclick: () => void guarded(() => showResult(id)) }, text);
+}
+
+/**
  * @param {number} id
  * @returns {Promise<void>} when the dialog is closed
  */
