@@ -242,6 +242,22 @@ async def test_a_port_behind_the_address_may_be_of_either_kind(here: Site, profi
     assert (row["status"], row["trust"]) == ("OK", EXPECTED[profile][2])
 
 
+async def test_the_port_of_https_is_never_that_of_plain_http(tmp_path: Path) -> None:
+    """A device that does not tell its ports, added by one of them, and with the wrong port for the way back."""
+    async with site(tmp_path / "data", "11.6") as here:
+        (device,) = here.fleet.devices
+        target, login = f"{device.address}:{device.https_port}", Login(device.username, device.password)
+        (result,) = await add(here, target, login=login)
+        assert (result["device"]["http_port"], result["device"]["https_port"]) == (80, device.https_port)
+        (outcome,) = await here.enable(device)
+        assert outcome["status"] == "Failed"
+        assert "--http-port PORT" in outcome["description"]
+        selection, changes = Selection(refs=(device.serial,)), Changes(http_port=device.http_port)
+        await inventory.change(here.services, actor="test", selection=selection, changes=changes)
+        (outcome,) = await here.enable(device)
+        assert outcome["status"] == "Finished"
+
+
 async def test_many_devices_behind_one_address_are_added_at_once(here: Site) -> None:
     devices = await here.fleet.add_all(["9.10"] * 4)
     targets = [f"127.0.0.1:{device.http_port}" for device in devices]

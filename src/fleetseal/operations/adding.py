@@ -89,7 +89,8 @@ class Adding:
 
     async def _settle(self, target: Target, typed: Ports, sight: Sight) -> tuple[Endpoint, Sight]:
         """Where the device is dialled, and what it shows there. A port that nobody typed is tried at its usual place,
-        and taken if this same device answers: behind one address there may be many."""
+        and taken if this same device answers: behind one address there may be many. The port of HTTPS is never that of
+        plain HTTP, which is at its usual place until the device tells another."""
         usual = Endpoint(target.host, typed.http or 80, typed.https or 443)
         if usual == target.first:
             return usual, sight
@@ -97,7 +98,8 @@ class Adding:
             again = await self.connector.look(usual)
         except DeviceError:
             return target.first, sight
-        return (usual, again) if again.serial == sight.serial and _more(again, sight) else (target.first, sight)
+        better = _more(again, sight) or (again.https and not sight.http)
+        return (usual, again) if again.serial == sight.serial and better else (target.first, sight)
 
     async def _follow_ports(self, typed: Ports, device: Device, facts: DeviceFacts) -> None:
         """The row holds the ports that the device tells of itself, where none was typed and this device answers."""

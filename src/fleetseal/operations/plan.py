@@ -273,6 +273,7 @@ def no_way_back(reason: str) -> Refused:
     """The plan for a device whose plain HTTP does not let us in, though it should."""
     return Refused(
         f"No way back: {reason} If HTTPS failed there, nobody could reach the device. Nothing was changed. "
+        "If its port for plain HTTP is another: fleetseal device set DEVICE --http-port PORT. "
         "To go on without: fleetseal settings set https.escape-route none.",
         "no-way-back",
     )
