@@ -10,6 +10,8 @@ import pytest
 
 from fleetseal.core.errors import Conflict, InvalidInput
 from fleetseal.core.model import Anchored, Login
+from fleetseal.core.runtime import SystemClock, SystemRng
+from fleetseal.devices.connect import AxisConnector
 from fleetseal.devices.discovery.sighting import Sighting
 from fleetseal.operations import credentials, discover, inventory
 from fleetseal.operations.discover import Discovery, Search, Wanted
@@ -85,6 +87,16 @@ async def test_a_range_is_searched_without_credentials_and_adopted_by_a_person(t
         assert [one["result"] for one in again] == ["known", "known", "found"]
         assert again[0]["device"]["mac"] == found[0]["mac"]
         assert place.fleet.devices[2].credential_bytes == 0
+
+
+async def test_a_factory_certificate_of_an_unknown_maker_is_said_to_prove_nothing(tmp_path: Path) -> None:
+    async with site(tmp_path / "data", "12.11", "9.10", authority=False) as place:
+        strict = replace(place.services, connect=lambda _: AxisConnector(SystemClock(), SystemRng()))
+        targets = tuple(f"{device.address}:{device.https_port}" for device in place.fleet.devices)
+        rows = (await Discovery(strict).search(Search(targets=targets)))["devices"]
+    told = {row["mac"].replace(":", ""): row["message"] for row in rows}
+    assert "is not known as a maker here" in told[place.fleet.devices[0].serial]
+    assert "maker" not in told[place.fleet.devices[1].serial]
 
 
 async def test_a_device_that_is_removed_during_a_search_fails_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fleetseal.core.model import Selection, TrustLevel
 from fleetseal.core.runtime import SystemClock, SystemRng
 from fleetseal.devices.connect import AxisConnector, OpenConnection
 from fleetseal.jobs.engine import Engine
-from fleetseal.operations import inventory
+from fleetseal.operations import inventory, preview
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.inventory import Changes
 from fleetseal.pki import chain
@@ -57,6 +57,7 @@ async def test_a_device_with_old_tls_is_put_back_at_once_with_the_way_out(tmp_pa
         await here.set("https.verify-seconds", "600")
         camera = here.fleet.devices[0]
         await here.add(camera)
+        assert "may speak TLS 1.0 only" in await planned(here, camera)
         before = (camera.aliases, camera.authority_aliases, camera.web)
         outcome = (await here.enable(camera, seconds=45))[0]
         assert (outcome["status"], outcome["error"]) == ("Rolled back", "tls-too-old")
@@ -65,7 +66,13 @@ async def test_a_device_with_old_tls_is_put_back_at_once_with_the_way_out(tmp_pa
         assert outcome["description"].endswith("The device is as it was before.")
         assert (camera.aliases, camera.authority_aliases, camera.web) == before
         await allow_old_tls(here, camera)
+        assert "TLS 1.0" not in await planned(here, camera)
         assert (await here.enable(camera))[0]["status"] == "Finished"
+
+
+async def planned(here: Site, camera: SimulatedDevice) -> str:
+    (row,) = await preview.plan(here.services, actor="test", selection=Selection(refs=(camera.serial,)), wish={})
+    return str(row["description"])
 
 
 async def test_a_device_whose_https_has_old_tls_is_not_begun(tmp_path: Path) -> None:

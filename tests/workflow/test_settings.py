@@ -70,6 +70,13 @@ async def test_a_setting_says_what_form_its_value_has(services: Services) -> Non
             assert str(choice) in entry["allowed"]
 
 
+async def test_a_value_that_risks_something_says_so(services: Services, tmp_path: Path) -> None:
+    key = "devices.maker-roots"
+    assert (await settings.get(services, key))["warning"] is None
+    now = await settings.set_(services, actor="anna", key=key, value=str(tmp_path / "roots.pem"))
+    assert "right for simulators only" in now["warning"]
+
+
 async def test_what_was_set_is_forgotten_and_on_record(services: Services) -> None:
     for _ in range(2):  # nothing to forget is no error, and no record
         await settings.reset(services, actor="anna", key="https.soak-seconds")
@@ -92,3 +99,5 @@ def test_the_command_says_what_is_in_force_after_a_reset(tmp_path: Path, capsys:
     assert run(["settings", "reset", "https.soak-seconds", *data]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "https.soak-seconds is 60 (from the default)."
     assert run(["settings", "reset", "no.such", *data]) == 2
+    assert run(["settings", "set", "devices.maker-roots", str(tmp_path / "roots.pem"), *data]) == 0
+    assert "right for simulators only" in capsys.readouterr().err

@@ -62,6 +62,8 @@ async def set_(key: str, value: str, /, *, common: Common = NO_OPTIONS) -> int:
     output.say(f"{setting['key']} is {config.show(setting['value']) or 'empty'}.")
     if setting["source"] != "database":
         output.tell(f"The value comes from the {setting['source']}, which goes before what was set just now.")
+    if setting["warning"]:
+        output.tell(setting["warning"])
     return DONE
 
 

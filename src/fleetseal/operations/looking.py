@@ -123,6 +123,8 @@ class Look:
             message = f"Certificate not trusted: {unfit} {self._way_out(sight)}"
         else:
             result, message = "found", _remark(sighting, sight, name)
+            if level not in (TrustLevel.ANCHORED, TrustLevel.FACTORY):
+                message = f"{message} {_unknown_maker(sight)}".strip()
         return _row(sighting, result, message=message, sight=sight, serial=sight.serial) | {
             "model": None if facts is None else facts.model,
             "firmware": None if facts is None else facts.firmware,
@@ -207,6 +209,17 @@ def _row(
         "sha256": None if served is None else hashlib.sha256(served.leaf).hexdigest(),
         "needs_setup": sight is not None and sight.needs_setup is True,
     }
+
+
+def _unknown_maker(sight: Sight) -> str:
+    """Why a certificate that looks like the maker's (IEEE 802.1AR: it names the hardware's serial) proves nothing."""
+    leaf = None if sight.served is None else described(sight.served.leaf)
+    if leaf is None or sight.serial is None or (leaf.subject_serial or "").upper() != sight.serial:
+        return ""
+    return (
+        f"Its factory certificate proves nothing: {leaf.issuer}, who signed it, is not known as a maker here. "
+        "For a simulator, give its roots: fleetseal settings set devices.maker-roots FILE."
+    )
 
 
 def _remark(sighting: Sighting, sight: Sight, name: str | None) -> str:

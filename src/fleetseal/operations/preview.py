@@ -4,9 +4,10 @@ from typing import Any
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import AuthenticationFailed, FleetsealError
-from fleetseal.core.model import Device, EnableWish, Selection
+from fleetseal.core.model import ConnectionPolicy, Device, EnableWish, Selection
 from fleetseal.core.runtime import side_by_side
 from fleetseal.core.text import clean
+from fleetseal.devices.axis.catalogue import old_tls
 from fleetseal.operations import listing, observe, recording, states
 from fleetseal.operations.listing import Row
 from fleetseal.operations.plan import Bind, Go, Plan, Refused, Skipped, Switch, Unchanged
@@ -32,8 +33,8 @@ async def plan(services: Services, *, actor: str, selection: Selection, wish: di
             decided = await _plan(services, settings, device, EnableWish(**wish), named)
             outcome, description = _in_words(decided, named=named)
         except FleetsealError as error:
-            outcome, description = "Failed", error.message
-        return _row(device, outcome, description)
+            return _row(device, "Failed", error.message)
+        return _row(device, outcome, description + _caution(device, decided))
 
     return await side_by_side([one(device) for device in devices], at_once=settings.jobs_concurrency)
 
@@ -84,6 +85,19 @@ def _steps(go: Go) -> str:
     if go.policy is not go.previous.policy or go.open_http:
         done.append(f"accept {_POLICY[go.policy]}")
     return f"Because {go.reason}: {', '.join(done)}."
+
+
+def _caution(device: Device, plan: Plan) -> str:
+    """What is not known before HTTPS is on, and would undo the work."""
+    if not isinstance(plan, Go | Bind) or device.legacy_tls or not old_tls(device.firmware):
+        return ""
+    before = plan.switch.previous
+    if before.tls and before.policy is not ConnectionPolicy.HTTP:
+        return ""  # then it was seen
+    return (
+        " Its firmware may speak TLS 1.0 only, which is refused: it would then be put back as it was. "
+        f"fleetseal device set {device.address} --tls legacy allows it for this device."
+    )
 
 
 def _before(switch: Switch) -> list[str]:

@@ -1,6 +1,6 @@
 """Settings as use cases read and change them."""
 
-from typing import Any
+from typing import Any, Final
 
 from fleetseal.core import config
 from fleetseal.core.config import Settings
@@ -9,6 +9,11 @@ from fleetseal.operations.services import Services
 from fleetseal.store import audit
 from fleetseal.store import settings as store
 from fleetseal.store.database import Transaction
+
+MAKER_ROOTS: Final = (
+    "Whatever shows a factory certificate of these roots is believed to be the device that it names, and is sent "
+    "logins: right for simulators only."
+)
 
 
 async def current(services: Services, tx: Transaction) -> Settings:
@@ -23,10 +28,11 @@ async def in_force(services: Services) -> Settings:
 
 
 async def list_(services: Services) -> list[dict[str, Any]]:
-    """Every setting: `{"key","value","default","source","allowed","help","type","choices","minimum","maximum"}`.
+    """Every setting: `{"key","value","default","source","allowed","help","warning","type","choices","minimum",
+    "maximum"}`.
 
-    `source` says where the value is from; `type` and what follows it are those of `config.Kind`, null where they say
-    nothing.
+    `source` says where the value is from; `warning` what this value risks, else null; `type` and what follows it are
+    those of `config.Kind`, null where they say nothing.
     """
     async with services.database.reading() as tx:
         stored = await store.stored(tx)
@@ -39,6 +45,7 @@ async def list_(services: Services) -> list[dict[str, Any]]:
             "source": services.sources.origin(key, stored),
             "allowed": definition.kind.allowed,
             "help": definition.help,
+            "warning": MAKER_ROOTS if key == "devices.maker-roots" and settings.devices_maker_roots else None,
             **_form(definition.kind),
         }
         for key, definition in config.DEFINITIONS.items()

@@ -60,6 +60,11 @@ def support(
     return Support.SUPPORTED, ""
 
 
+def old_tls(firmware: str) -> bool:
+    """Whether its web server may speak nothing better than TLS 1.0 (inferred: device-api 1, before 7.20)."""
+    return (5,) <= version(firmware) < (7, 20)
+
+
 def unsupported_product(text: str) -> str | None:
     """Why a device that names itself so is not supported; None if nothing is known against it (device-api 15.3)."""
     found = _T85.search(text)

@@ -2,6 +2,7 @@
 
 import { api } from '../../lib/api.js';
 import { h, replace } from '../../lib/dom.js';
+import { icon } from '../../lib/icons.js';
 import { toast } from '../../lib/toast.js';
 import { POLICIES } from '../devices/enable.js';
 import { told } from './frame.js';
@@ -14,6 +15,7 @@ import { told } from './frame.js';
  * @property {'environment' | 'database' | 'file' | 'default'} source
  * @property {string} allowed
  * @property {string} help
+ * @property {string | null} warning what this value risks
  * @property {'choice' | 'number' | 'switch' | 'window' | 'list' | 'text'} type
  * @property {string[] | null} choices
  * @property {number | null} minimum
@@ -118,6 +120,7 @@ function draw(form, setting, label, options) {
     h('div', { class: 'setting-label' }, heading),
     h('div', { class: 'setting-control' }, ...control.shown, save, reset),
     h('p', { class: 'field-help', id: `${id}-help` }, explained(setting)),
+    setting.warning !== null && h('p', { class: 'notice warn' }, icon('error'), h('span', null, setting.warning)),
     problem,
   );
 }
