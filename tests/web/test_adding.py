@@ -177,7 +177,10 @@ async def test_a_file_is_checked_line_by_line_before_it_is_stored(page: Page, se
     assert added["mac"] == "B8:A4:4F:00:00:11"
     async with page.expect_request("**/api/v1/tasks") as asked:
         await page.get_by_role("button", name="Look at them now").click()
-    assert (await asked.value).post_data_json["selection"] == {"devices": [str(added["id"])], "listed": True}
+    assert json.loads((await asked.value).post_data or "")["selection"] == {
+        "devices": [str(added["id"])],
+        "listed": True,
+    }
     await expect(page.get_by_text("looks at them now: it is in the list below the devices.")).to_be_visible()
     await check("address,mac\n127.0.0.9,B8:A4:4F:00:00:11\n")
     await expect(page.get_by_text("There is nothing new in this file.")).to_be_visible()
