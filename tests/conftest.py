@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no stubs
 
+from tests.support import LOGGERS
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-answers", type=int, default=100_000, help="mutated answers of devices (100000)")
@@ -25,10 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_engine_writes_to_the_stream_of_a_test_that_has_ended() -> Iterator[None]:
-    """Commands that run inside a test give the engine's records a handler of their own."""
+def logging_is_as_before() -> Iterator[None]:
+    """What a command inside a test chose for the records of everybody ends with it: its stream does, too."""
+    before = [(one, one.handlers[:], one.level, one.propagate) for one in map(logging.getLogger, LOGGERS)]
     yield
-    logging.getLogger("dbos").handlers.clear()
+    for logger, handlers, level, propagate in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # as above

@@ -4,6 +4,9 @@ import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+LOGGERS = (None, "dbos", "alembic", "uvicorn.access", "aiosqlite")
+"""Those to which the product gives a handler or a level (core/log.py); the root first."""
+
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from fleetseal.sim.fleet import DeviceSpec, SimulatedDevice
 from fleetseal.store import audit
 from tests.devices import SiteAuthority
 from tests.site import Site, site
+from tests.support import LOGGERS
 
 PASSWORD = 'c4n4ry "pw" +/=&<\\'
 WRONG = "c4n4ry wrong pw"
@@ -83,22 +84,16 @@ class Canaries:
 
 
 @pytest.fixture
-def everything_logged() -> Iterator[io.StringIO]:
+def everything_logged() -> io.StringIO:
     """All loggers at DEBUG, those of the libraries too: in the product's format, and once more as they come."""
-    shown, root = io.StringIO(), logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    quieted = {name: logging.getLogger(name).level for name in ("dbos", "alembic", "uvicorn.access", "aiosqlite")}
+    shown = io.StringIO()
     log.configure(shown, level=logging.DEBUG)
     raw = logging.StreamHandler(shown)
     raw.setFormatter(logging.Formatter("%(name)s %(message)s"))
-    root.addHandler(raw)
-    for name in quieted:
+    logging.getLogger().addHandler(raw)
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.DEBUG)
-    yield shown
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in quieted.items():
-        logging.getLogger(name).setLevel(before)
+    return shown
 
 
 @pytest.fixture

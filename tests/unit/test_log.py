@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,15 +10,6 @@ from fleetseal.core import log
 from fleetseal.core.secrets import Secret
 
 CANARY = "canary-5f1"
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    before = [(logger, list(logger.handlers), logger.level) for logger in map(logging.getLogger, (None, "dbos"))]
-    yield
-    for logger, handlers, level in before:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
 
 
 def written(*, json_lines: bool, message: str = "looked", extra: dict[str, object] | None = None) -> str:
