@@ -39,18 +39,23 @@ class StepClock(SystemClock):
 
     async def sleep(self, seconds: float) -> None:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sleepers.append((self.elapsed + seconds, woken))
-        await woken
+        sleeper = (self.elapsed + seconds, woken)
+        self.sleepers.append(sleeper)
+        try:
+            await woken
+        finally:
+            if sleeper in self.sleepers:  # cancelled
+                self.sleepers.remove(sleeper)
 
     async def pass_(self, seconds: float, quiet: Callable[[], bool] = lambda: True) -> None:
-        """Goes on from one moment to the next when it is `quiet`."""
+        """Goes on from one moment to the next when it is `quiet`: what was begun before is over, too."""
         end = self.elapsed + seconds
+        await until(quiet)
         while due := [one for one in self.sleepers if one[0] <= end]:
             first = min(due, key=lambda one: one[0])
             self.sleepers.remove(first)
             self.elapsed = first[0]
-            if not first[1].done():
-                first[1].set_result(None)
+            first[1].set_result(None)
             await settled()
             await until(quiet)
             await settled()
