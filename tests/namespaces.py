@@ -23,7 +23,7 @@ class Cable:
     near: tuple[str, ...]
     far: tuple[str, ...]
 
-    def run(self, side: Sequence[str], *command: str, seconds: float = 60) -> str:
+    def run(self, side: Sequence[str], *command: str, seconds: float = 200) -> str:
         """What it wrote. Raises AssertionError with its complaint when it failed."""
         done = subprocess.run(
             [*side, *command], capture_output=True, text=True, timeout=seconds, check=False, cwd=SOURCES

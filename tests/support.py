@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+from fleetseal.core.runtime import SystemClock
+
 LOGGERS = (None, "dbos", "alembic", "uvicorn.access", "aiosqlite")
 """Those to which the product gives a handler or a level (core/log.py); the root first."""
 
@@ -68,3 +70,17 @@ class FastClock:
 
     def go_to(self, when: datetime) -> None:
         self.jump(when - self.now())
+
+
+class Turns(SystemClock):
+    """Time that passes only while this program has its turn: a busy computer hears as much as a quiet one."""
+
+    def __init__(self) -> None:
+        self._slept = 0.0
+
+    def monotonic(self) -> float:
+        return self._slept
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self._slept += seconds

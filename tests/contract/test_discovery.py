@@ -20,6 +20,7 @@ from fleetseal.operations.discover import Discovery, Search
 from fleetseal.sim.announce import Announcer
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
 from tests.site import site
+from tests.support import Turns
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="multicast on loopback, and all of 127.0.0.0/8, are there on Linux"
@@ -29,20 +30,6 @@ _OWN = (64 << 16) + (os.getpid() & 0x3FFFFF)
 ADDRESSES = tuple(f"127.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in (_OWN, (64 << 16) + _OWN))
 SERIALS = tuple(f"{maker}{os.getpid() & 0xFFFFFF:06X}" for maker in ("B8A44F", "ACCC8E"))
 """Of this process alone: virtual devices of other tests announce themselves at the same time."""
-
-
-class Turns(SystemClock):
-    """Time that passes only while this program has its turn: a busy computer hears as much as a quiet one."""
-
-    def __init__(self) -> None:
-        self._slept = 0.0
-
-    def monotonic(self) -> float:
-        return self._slept
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds)
-        self._slept += seconds
 
 
 def specs() -> list[DeviceSpec]:

@@ -10,28 +10,33 @@ import pytest
 from tests.e2e.beyond import NOTIFIED, SERIAL
 from tests.namespaces import NEAR, Cable, cable, needs_namespaces
 
-pytestmark = needs_namespaces
+pytestmark = [needs_namespaces, pytest.mark.timeout(300)]
 
 GLOBAL, LOCAL = "2001:db8:20::2", f"fe80::2%{NEAR}"
 HEARD = """
 import asyncio, json, sys
 from dataclasses import astuple
-from fleetseal.core.runtime import SystemClock, SystemRng
+from fleetseal.core.runtime import SystemRng
 from fleetseal.devices.discovery import automatic, interfaces
-heard = asyncio.run(automatic.listen(interfaces.chosen(["near0"]), seconds=2, clock=SystemClock(), rng=SystemRng(),
+from tests.support import Turns
+heard = asyncio.run(automatic.listen(interfaces.chosen(["near0"]), seconds=2, clock=Turns(), rng=SystemRng(),
     http_port=81, https_port=444))
 print(json.dumps([(one.address, one.serial, one.seen_by) for one in heard]))
 """
 MANAGED = f"""
 import asyncio, json, sys
+from dataclasses import replace
 from pathlib import Path
 from fleetseal.core.model import Login
 from fleetseal.operations import inventory
 from fleetseal.operations.discover import Discovery, Search
 from tests.site import PASSWORD, USERNAME, site
+from tests.support import Turns
 async def main():
     async with site(Path(sys.argv[1])) as here:
-        search = await Discovery(here.services).search(Search(interfaces=("{NEAR}",), seconds=2))
+        await here.set("https.verify-seconds", "60")
+        discovery = Discovery(replace(here.services, clock=Turns()))
+        search = await discovery.search(Search(interfaces=("{NEAR}",), seconds=2))
         (added,) = await inventory.add(
             here.services, actor="test", targets=["{LOCAL}"], login=Login(USERNAME, PASSWORD))
         (outcome,) = await here.enable()
@@ -71,7 +76,7 @@ found = asyncio.run(scan(parse_ranges(["10.20.0.0/20"]), ports=(443, 80), second
 print(json.dumps(found))
 """
     with wire.running(wire.far, *beyond("listen")):
-        found = json.loads(wire.run(wire.near, sys.executable, "-c", program, seconds=120))
+        found = json.loads(wire.run(wire.near, sys.executable, "-c", program))
     expected = [f"10.20.{third}.{last}" for third in range(4, 10) for last in range(256)]
     assert found == [*expected, "10.20.15.254"]
 
