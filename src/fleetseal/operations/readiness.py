@@ -10,7 +10,7 @@ from fleetseal.core.errors import (
     Unreachable,
 )
 from fleetseal.core.model import Device, DeviceId, Login, TrustLevel
-from fleetseal.operations import states
+from fleetseal.operations import issuing, states
 from fleetseal.operations.contact import refresh_device
 from fleetseal.operations.services import Services
 from fleetseal.operations.trust import may_lead_to_ours
@@ -37,7 +37,8 @@ async def usable_login(services: Services, tx: Transaction, device: Device) -> L
 
 async def ready(services: Services, device_id: DeviceId, *, certificates: bool = True) -> tuple[Device, Login]:
     """The device and its login, when work on it may begin. One that was not fit when last seen is looked at again, and
-    so is one without a login, while there are named credentials that may be tried on it today.
+    so is one without a login, while there are named credentials that may be tried on it today, and one on which a job
+    may have left a certificate of ours that nobody has seen since.
     `certificates`: the work is about certificates, not about the connection policy alone.
 
     Raises what stands against it: NotSupported, IdentityMismatch, SetupNeeded, TrustFailure, Unreachable, and as
@@ -46,8 +47,9 @@ async def ready(services: Services, device_id: DeviceId, *, certificates: bool =
     async with services.database.reading() as tx:
         device = await inventory.get(tx, device_id)
         hope = await _may_try(services, tx, device)
+        left = not (device.ever_anchored or device.plain_accepted) and await issuing.lineage(tx, device_id) != ()
     unsettled = device.needs_setup or device.trust_problem is not None or device.trust_level is TrustLevel.NONE
-    if hope or unsettled or device.last_read is None or may_lead_to_ours(device):
+    if hope or left or unsettled or device.last_read is None or may_lead_to_ours(device):
         device = await refresh_device(services, device_id)
     if not states.fit(device, certificates=certificates):
         raise NotSupported(device.support_reason)
