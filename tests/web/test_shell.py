@@ -1,5 +1,7 @@
 """What is around every page: navigation, focus, errors, a lost connection, light and dark."""
 
+import asyncio
+
 from playwright.async_api import Page, Route, expect
 
 from tests.web.browser import NARROW, Watch
@@ -16,6 +18,36 @@ async def test_a_page_says_where_it_is(page: Page) -> None:
     assert await page.get_by_role("link", name="Devices", exact=True).get_attribute("aria-current") == "page"
     await expect(page.get_by_role("main")).to_be_focused()
     await expect(page.locator("#announcements")).to_contain_text("Devices")
+
+
+async def held(page: Page, pattern: str) -> asyncio.Event:
+    """What the page asks for in this way is answered once the event is set."""
+    go_on = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route(pattern, late)
+    return go_on
+
+
+async def test_a_page_that_is_not_there_yet_says_that_it_is_loaded(page: Page) -> None:
+    """From the very beginning: whoever waits for its end, with eyes or a program, meets the page."""
+    stream = await held(page, "**/api/v1/events")
+    script = await held(page, "**/pages/devices.js")
+    rows = await held(page, "**/api/v1/devices*")
+    await page.goto("/devices")
+    main = page.get_by_role("main")
+    assert await main.get_attribute("aria-busy") == "true"
+    stream.set()
+    assert await main.evaluate("main => getComputedStyle(main, '::before').content") == '"Loading…"'
+    script.set()
+    await expect(main.get_by_text("Loading…").first).to_be_visible()
+    assert await main.get_attribute("aria-busy") == "true"
+    rows.set()
+    await expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    await expect(main.get_by_role("grid", name="Devices").get_by_role("gridcell").first).to_be_visible()
 
 
 async def test_a_path_that_is_no_page_says_so(page: Page) -> None:
