@@ -1,5 +1,6 @@
 """Users for tests: passwords of little cost, and browsers that sign in."""
 
+import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -47,6 +48,11 @@ def stranger(at: Any, *, address: str = "192.0.2.7", url: str = "http://localhos
 def own(at: Application) -> httpx.AsyncClient:
     """This user of the computer."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(at.local), base_url="http://localhost/api/v1")
+
+
+def here() -> str:
+    """How this user of the computer is named."""
+    return f"{getpass.getuser()} (local)"
 
 
 async def signed_in(at: Application, name: str, **options: str) -> httpx.AsyncClient:

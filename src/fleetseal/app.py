@@ -386,8 +386,8 @@ async def _open_later(application: Application, clock: Clock) -> None:
 
 
 def _user() -> str:
-    """The name of this user for the audit trail; the API is reachable to this user only."""
+    """How the audit trail names this user; the API is reachable to this user only. No account has such a name."""
     try:
-        return getpass.getuser()
+        return f"{getpass.getuser()} (local)"
     except (KeyError, ImportError, OSError):
-        return "local"
+        return "(local)"

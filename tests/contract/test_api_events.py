@@ -1,14 +1,14 @@
 """Whoever follows what changes has what the lists tell; and costs little."""
 
 import asyncio
-import getpass
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random  # noqa: TID251 - a seed makes a run repeatable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from fleetseal.app import Application, open_application
 from fleetseal.core.access import Role
 from fleetseal.core.errors import TooManyListeners
 from fleetseal.core.model import DeviceId, JobStatus, TaskAction
-from fleetseal.operations import listed
+from fleetseal.operations import accounts, listed
 from fleetseal.store import alarms, inventory, positions, tasks
 from fleetseal.web.events import EventStream, position_in
 from fleetseal.web.feed import PULSE, Feeds
@@ -323,7 +323,7 @@ async def test_a_stream_ends_with_the_session_of_its_page(tmp_path: Path) -> Non
     async with people.application(tmp_path / "data", clock=FastClock(NOW, factor=FACTOR)) as application:
         await people.add_user(application, "anna", Role.VIEWER)
         browser = await people.signed_in(application, "anna")
-        page = Page(application, cookie="; ".join(f"{name}={value}" for name, value in browser.cookies.items()))
+        page = Page(application, cookie=_cookies(browser))
         async with following(page, last="0"):
             await page.until(lambda: page.comments == 1)
             assert (await browser.delete("/session")).status_code == 200
@@ -331,6 +331,48 @@ async def test_a_stream_ends_with_the_session_of_its_page(tmp_path: Path) -> Non
         async with following(page):
             await page.until(page.ended.is_set)
         assert page.status == 401
+
+
+async def _lowered(application: Application, number: int) -> None:
+    await accounts.change_user(application.services, number, actor="test", name=None, role=Role.VIEWER, password=None)
+
+
+async def _removed(application: Application, number: int) -> None:
+    await accounts.remove_user(application.services, number, actor="test")
+
+
+async def _removed_elsewhere(application: Application, number: int) -> None:
+    """By another process: no commit of this one is there to be seen."""
+    with sqlite3.connect(application.services.data / "fleetseal.db") as connection:
+        connection.execute("delete from session where account_id = ?", [number])
+    connection.close()
+
+
+class Timeless(FastClock):
+    """Sleeps are as short; how long they were is not to be seen."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("end", [_lowered, _removed, _removed_elsewhere])
+async def test_a_stream_ends_at_once_with_the_rights_of_its_user(tmp_path: Path, end: Any) -> None:
+    """Not at the next pulse, which never comes here."""
+    async with people.application(tmp_path / "data", clock=Timeless(NOW, factor=FACTOR)) as application:
+        await people.add_user(application, "zoe")
+        number = await people.add_user(application, "anna", Role.OPERATOR)
+        anna, zoe = [await people.signed_in(application, name) for name in ("anna", "zoe")]
+        pages = [Page(application, cookie=_cookies(one)) for one in (anna, zoe)]
+        async with following(pages[0], last="0"), following(pages[1], last="0"):
+            await pages[0].until(lambda: all(page.status == 200 for page in pages))
+            await end(application, number)
+            await pages[0].until(pages[0].ended.is_set)
+            await pages[1].until(lambda: pages[1].comments == 1)
+            assert not pages[1].ended.is_set()
+
+
+def _cookies(browser: httpx.AsyncClient) -> str:
+    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
 
 
 async def test_a_client_that_takes_nothing_does_not_hold_up_the_end(application: Application) -> None:
@@ -376,7 +418,7 @@ async def test_so_many_pages_may_follow_and_no_more(application: Application) ->
 async def test_too_many_pages_are_told_so(application: Application) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(16):
-            await stack.enter_async_context(application.feeds.listening(getpass.getuser()))
+            await stack.enter_async_context(application.feeds.listening(people.here()))
         transport = httpx.ASGITransport(application.local)
         async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as client:
             answer = await client.get("/events")

@@ -9,13 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from fleetseal.app import Application, open_application
-from fleetseal.core.errors import Conflict, InvalidInput
+from fleetseal.core.errors import Conflict, InvalidInput, TooManyAttempts
 from fleetseal.operations import repeats
 from fleetseal.operations.repeats import Answer, Asked
 from fleetseal.operations.services import Services
-from fleetseal.web.auth import local
+from fleetseal.store.repeats import repeat
+from fleetseal.web.auth import local, needs_of
 from tests.site import make_services
 from tests.support import FakeClock
 
@@ -84,7 +86,7 @@ async def test_what_was_malformed_leaves_the_key_free(api: httpx.AsyncClient) ->
     assert (await api.post("/devices/import", json=ONE, headers=KEY)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/devices/import", "/devices/import?x=1", "/devices/export"])
+@pytest.mark.parametrize("path", ["/devices/import", "/devices/import?x=1", "/devices/setup"])
 async def test_a_key_is_for_one_request(api: httpx.AsyncClient, path: str) -> None:
     await api.post("/devices/import", json=ONE, headers=KEY)
     other = ONE if path != "/devices/import" else {**ONE, "content": "address\n192.0.2.11"}
@@ -176,6 +178,60 @@ async def test_an_answer_that_is_too_long_is_not_kept(services: tuple[Services, 
     await repeats.end(made, asked, Answer(200, "application/json", made.rng.bytes(repeats.LONGEST + 1)))
     with pytest.raises(Conflict, match="too long"):
         await repeats.begin(made, asked)
+
+
+async def test_only_the_newest_answers_are_kept(services: tuple[Services, FakeClock]) -> None:
+    """Of each actor and of all; nothing is done again for that."""
+    made, clock = services
+    answer, actors = Answer(200, "application/json", b"{}"), [f"user{number}" for number in range(9)]
+    for actor in actors:
+        for number in range(repeats.ANSWERS + 1):
+            clock.advance(1)
+            asked = Asked.of(made, actor, str(number), b"POST")
+            assert await repeats.begin(made, asked) is None
+            await repeats.end(made, asked, answer)
+
+    async def kept(actor: str, key: object) -> bool:
+        asked = Asked.of(made, actor, str(key), b"POST")
+        try:
+            return await repeats.begin(made, asked) == answer
+        except Conflict:
+            return False
+
+    of_last = [await kept(actors[-1], number) for number in range(repeats.ANSWERS + 1)]
+    assert of_last == [False] + [True] * repeats.ANSWERS
+    assert len(actors) * repeats.ANSWERS > repeats.ALL_ANSWERS
+    assert not await kept(actors[0], repeats.ANSWERS)
+
+
+async def test_keys_are_bounded_by_actor(services: tuple[Services, FakeClock]) -> None:
+    made, clock = services
+    rows = [
+        {"actor": "anna", "key": str(number), "digest": b"", "begun": clock.now(), "status": 200}
+        for number in range(repeats.KEYS)
+    ]
+    async with made.database.transaction() as tx:
+        await tx.execute(insert(repeat), rows)
+    with pytest.raises(TooManyAttempts, match="Ask without the key"):
+        await repeats.begin(made, Asked.of(made, "anna", "one-more", b"POST"))
+    assert await repeats.begin(made, Asked.of(made, "berta", "one-more", b"POST")) is None
+
+
+async def test_what_changes_nothing_takes_no_key(
+    application: Application, api: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """Searches, plans and previews by POST: as often as asked for, and nothing is kept."""
+    reading = {path for (path, method), need in needs_of(application.api).items() if method == "POST" and need.reads}
+    assert reading == {f"/api/v1/{path}" for path in READING}
+    for _ in range(2):
+        assert (await api.post("/devices/export", json={}, headers=KEY)).status_code == 200
+        assert (await api.post("/devices/export", json={"form": "json"}, headers=KEY)).status_code == 200
+    with sqlite3.connect(tmp_path / "data" / "fleetseal.db") as connection:
+        assert connection.execute("select count(*) from repeat").fetchone() == (0,)
+    connection.close()
+
+
+READING = {"audit/verification", "devices/export", "devices/shown", "discovery", "tasks/plan"}
 
 
 async def test_parts_of_a_request_do_not_run_together(services: tuple[Services, FakeClock]) -> None:

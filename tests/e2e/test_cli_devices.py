@@ -2,7 +2,6 @@
 devices at once; a task that is cancelled, tried again, or interrupted."""
 
 import asyncio
-import getpass
 import json
 import logging
 import subprocess
@@ -21,6 +20,7 @@ from fleetseal.cli.main import run
 from fleetseal.core.config import environment
 from fleetseal.sim.announce import Announcer
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
+from tests import people
 from tests.devices import SiteAuthority
 
 T = TypeVar("T")
@@ -418,10 +418,10 @@ def test_a_device_at_work_is_busy_for_others(line: Line, devices: Devices) -> No
     until(lambda: bool(camera.effects.get("create_key")))
     assert line.json("device", "list")[0]["status"] == "Busy"
     (named,) = line.json("https", "enable", camera.serial, code=1)["devices"]
-    assert (named["status"], named["description"]) == ("Failed", f"Busy in task 1 of {getpass.getuser()}.")
+    assert (named["status"], named["description"]) == ("Failed", f"Busy in task 1 of {people.here()}.")
     (met,) = line.json("https", "enable", "--all")["devices"]
     assert met["status"] == "Skipped"
-    assert f"busy in task 1 of {getpass.getuser()}" in line("device", "remove", camera.serial, "--yes", code=2)[1]
+    assert f"busy in task 1 of {people.here()}" in line("device", "remove", camera.serial, "--yes", code=2)[1]
     assert ended(command)[0] == 0
     assert line.json("device", "list")[0]["status"] == "OK"
 

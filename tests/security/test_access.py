@@ -72,6 +72,11 @@ async def test_the_first_administrator_is_made_by_the_code_once(application: App
     assert (await state(browser), await state(other)) == ("open", "login")
     again = await other.post("/session/setup", json=body | {"name": "eve"})
     assert (again.status_code, again.json()["code"]) == (401, "sign-in-refused")
+    assert "was made already" in again.json()["detail"]
+    lost = await other.post("/session/setup", json=body)  # the answer did not come: asked for again
+    assert (lost.status_code, lost.json()["user"]) == (200, made.json()["user"])
+    assert (await state(browser), await state(other)) == ("open", "open")
+    await other.delete("/session")
     assert await access.make_setup_code(application.services, actor="test") is None
     assert [one["name"] for one in await accounts.users(application.services)] == ["anna"]
 
@@ -120,10 +125,10 @@ async def test_guesses_at_a_setup_code_are_counted_by_address(application: Appli
     guess = {"code": "0" * 16, "name": "eve", "password": PASSWORD}
     eve = stranger(application.api)
     answers = [(await eve.post("/session/setup", json=guess)).status_code for _ in range(25)]
-    assert answers == [401] * 20 + [429] * 5
+    assert answers == [401] * 5 + [429] * 20
     async with application.services.database.reading() as tx:
         refused = [one for one in await tx.scalars(select(audit.c.action)) if one == "sign in refused"]
-    assert len(refused) == 20
+    assert len(refused) == 5
     assert (await attempt(stranger(application.api, address="192.0.2.8"), "anna", PASSWORD)).status_code == 200
 
 
@@ -338,7 +343,13 @@ async def test_the_audit_trail_names_who_asked(application: Application) -> None
     records = (await own(application).get("/audit", params={"filter": "action:settings set"})).json()
     actors = [record["actor"] for record in records]
     assert actors[1:3] == ["token backup-script", "anna"]
-    assert actors[0] not in ("anna", "token backup-script")
+    assert actors[0] == people.here()
+
+
+async def test_nobody_is_named_as_the_user_of_the_computer(application: Application) -> None:
+    for name in (people.here(), "root (local)", "(local)", "token x"):
+        with pytest.raises(InvalidInput, match="A name has"):
+            await add_user(application, name)
 
 
 # ---------------------------------------------------------------- guesses
@@ -365,6 +376,27 @@ async def test_after_five_wrong_guesses_at_a_user_pauses_grow(application: Appli
     assert (await attempt(browser, "anna", PASSWORD)).status_code == 200
     assert (await attempt(browser, "anna", "wrong")).status_code == 401
     assert (await attempt(browser, "anna", "wrong")).status_code == 401  # counted anew
+
+
+async def test_whoever_is_signed_in_is_not_locked_out_by_the_guesses_of_others(
+    application: Application, clock: FakeClock
+) -> None:
+    """And has guesses of that session alone."""
+    await add_user(application, "anna")
+    browser, second = await signed_in(application, "anna"), await signed_in(application, "anna")
+    eve = stranger(application.api)  # from the same address
+    for _ in range(5):
+        await attempt(eve, "anna", "wrong")
+    assert (await attempt(eve, "anna", PASSWORD)).status_code == 429
+    assert (await browser.post("/session/confirm", json={"password": PASSWORD})).status_code == 200
+    answers = [await browser.post("/session/confirm", json={"password": f"wrong {n}"}) for n in range(6)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+    change = {"old": PASSWORD, "new": "another quiet tram"}
+    assert (await browser.post("/session/password", json=change)).status_code == 429
+    assert (await second.post("/session/confirm", json={"password": PASSWORD})).status_code == 200
+    (user,) = await accounts.users(application.services)
+    await access.unlock(application.services, user["id"], actor="test")
+    assert (await browser.post("/session/confirm", json={"password": PASSWORD})).status_code == 200
 
 
 async def test_an_address_that_tries_many_names_waits_too(application: Application, clock: FakeClock) -> None:

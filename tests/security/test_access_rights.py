@@ -248,6 +248,22 @@ async def test_on_loopback_its_own_names_do(application: Application, host: str)
         assert (await browser.get("/session", headers={"Host": host})).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/1/retry", "/nightly"])
+async def test_the_passphrase_of_the_authority_is_for_confirmed_administrators(
+    application: Application, path: str
+) -> None:
+    """Whatever it comes with: it opens the key as "unlock" does."""
+    body: dict[str, Any] = {"passphrase": "correct horse"}
+    if path == "/tasks":
+        body |= {"action": "Enable HTTPS", "selection": {"all": True}}
+    for name, role, code in (("oscar", Role.OPERATOR, "forbidden"), ("anna", Role.ADMINISTRATOR, "confirm-password")):
+        await add_user(application, name, role)
+        answer = await (await signed_in(application, name)).post(path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, code)
+    answer = await (await people.confirmed(application, "anna")).post(path, json=body)
+    assert answer.status_code != 403
+
+
 async def test_removing_with_revocation_is_for_confirmed_administrators(application: Application) -> None:
     body = {"devices": ["999999"], "revoke": True}
     await add_user(application, "oscar", Role.OPERATOR)

@@ -39,13 +39,17 @@ def _pauses(free: int) -> dict[int, timedelta]:
     return {count: timedelta(0) for count in range(1, free)} | growing
 
 
-_LIMITS: Final = {"name": _pauses(5), "address": _pauses(20)}
-"""For each user, and for each address that guesses: many people may sit behind one."""
+_LIMITS: Final = {"name": _pauses(5), "address": _pauses(20), "session": _pauses(5)}
+"""For each user, and for each address that guesses: many people may sit behind one. Where somebody is signed in, for
+that session alone: nobody else can use its guesses up."""
 
 _REFUSED: Final = "Name or password is wrong."
 _CODE_REFUSED: Final = (
     "The setup code is wrong, or has ended: it is good for 24 hours and 10 guesses. "
     "On the computer of the server, make a new one: fleetseal user setup-code"
+)
+_SET_UP: Final = (
+    "The first administrator was made already, with another name or password. Load this page anew to sign in."
 )
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letter looks like another
 
@@ -90,6 +94,12 @@ async def by_token(services: Services, value: str) -> Caller | None:
     return Caller(f"token {row.name}", Role(row.scope), token=row.id)
 
 
+async def opened(services: Services) -> tuple[int, ...]:
+    """Not the same as before when a session or a token has ended since."""
+    async with services.database.reading() as tx:
+        return await store.opened(tx)
+
+
 async def needs_setup(services: Services) -> bool:
     """Nobody can sign in yet."""
     async with services.database.reading() as tx:
@@ -104,8 +114,8 @@ async def sign_in(services: Services, *, name: str, password: Secret, address: s
 
     Raises SignInRefused, the same and after the same work whatever is wrong, and TooManyAttempts.
     """
-    name = name.casefold()
-    user = await _checked(services, name, password, address=address, purpose="sign in")
+    keys = {"name": name.casefold(), "address": _network(address)}
+    user = await _checked(services, name.casefold(), password, keys, address=address, purpose="sign in")
     async with services.database.transaction() as tx:
         await _still(tx, user)
         if before is not None:
@@ -122,7 +132,8 @@ async def sign_out(services: Services, caller: Caller, value: str) -> None:
 
 async def confirm(services: Services, caller: Caller, password: Secret, *, address: str) -> Caller:
     """The password was given again: sensitive actions may be asked for, for some minutes. Raises as `sign_in`."""
-    user = await _checked(services, caller.actor, password, address=address, purpose="confirm")
+    keys = {"session": str(_session(caller))}
+    user = await _checked(services, caller.actor, password, keys, address=address, purpose="confirm")
     async with services.database.transaction() as tx:
         await _still(tx, user)
         now = services.clock.now()
@@ -137,7 +148,8 @@ async def change_password(services: Services, caller: Caller, *, old: Secret, ne
     Raises InvalidInput when the new one may not be a password, and as `sign_in`.
     """
     passwords.check(new, name=caller.actor)
-    user = await _checked(services, caller.actor, old, address=address, purpose="password change")
+    keys = {"session": str(_session(caller))}
+    user = await _checked(services, caller.actor, old, keys, address=address, purpose="password change")
     kept = await services.passwords.hash(new)
     async with services.database.transaction() as tx:
         await _still(tx, user)
@@ -167,11 +179,18 @@ async def make_setup_code(services: Services, *, actor: str) -> Secret | None:
 async def set_up(services: Services, *, code: Secret, name: str, password: Secret, address: str) -> Opened:
     """The first administrator, made by the code, and a session of that one. The code is used up.
 
+    Where users are already, it is no more than signing in: whoever lost the answer asks again, and is let in.
+
     Raises InvalidInput when name or password may not be, SignInRefused when the code is wrong or has ended, and
     TooManyAttempts.
     """
     accounts.check_name(name := name.casefold())
     passwords.check(password, name=name)
+    if not await needs_setup(services):
+        try:
+            return await sign_in(services, name=name, password=password, address=address, before=None)
+        except SignInRefused as error:
+            raise SignInRefused(_SET_UP) from error
     given = _sha256(code.reveal().replace("-", "").strip().casefold())
     key = _key("address", _network(address))
     async with services.passwords.place():
@@ -188,7 +207,9 @@ async def set_up(services: Services, *, code: Secret, name: str, password: Secre
             raise SignInRefused(_CODE_REFUSED)
         hashed = await services.passwords.hash(password)
     async with services.database.transaction() as tx:
-        if await store.any_user(tx) or not await store.use_setup_code(tx, given):
+        if await store.any_user(tx):
+            raise SignInRefused(_SET_UP)
+        if not await store.use_setup_code(tx, given):
             raise SignInRefused(_CODE_REFUSED)
         user = await store.add_user(tx, name=name, role=Role.ADMINISTRATOR, password=hashed, now=services.clock.now())
         await line(services, tx, "user add", name, {"role": Role.ADMINISTRATOR, "by": "setup code"}, actor=name)
@@ -199,18 +220,21 @@ async def set_up(services: Services, *, code: Secret, name: str, password: Secre
 
 
 async def unlock(services: Services, number: int, *, actor: str) -> None:
-    """Wrong guesses at this user's password are forgotten, and those of every address. Raises NotFound."""
+    """Wrong guesses at this user's password are forgotten, and those of every address and session. Raises NotFound."""
     async with services.database.transaction() as tx:
         user = await store.user(tx, number)
         await store.forget_guesses(tx, _key("name", user.name))
         await store.forget_guesses_like(tx, "address:")
+        await store.forget_guesses_like(tx, "session:")
         await line(services, tx, "user unlock", user.name, actor=actor)
 
 
-async def _checked(services: Services, name: str, password: Secret, *, address: str, purpose: str) -> Any:
-    """The row of the user whose password this is. The guess is counted before it is looked at, and a hash is computed
-    for unknown names as well. Raises SignInRefused, TooManyAttempts."""
-    keys = {kind: _key(kind, value) for kind, value in (("name", name), ("address", _network(address)))}
+async def _checked(
+    services: Services, name: str, password: Secret, counted: dict[str, str], *, address: str, purpose: str
+) -> Any:
+    """The row of the user whose password this is. The guess is counted before it is looked at, for each kind of
+    `_LIMITS` in `counted`, and a hash is computed for unknown names as well. Raises SignInRefused, TooManyAttempts."""
+    keys = {kind: _key(kind, value) for kind, value in counted.items()}
     async with services.passwords.place():
         async with services.database.transaction() as tx:
             for kind, key in keys.items():
@@ -222,8 +246,9 @@ async def _checked(services: Services, name: str, password: Secret, *, address: 
             again = await services.passwords.hash(password)
     async with services.database.transaction() as tx:
         if right and user is not None:
-            await store.forget_guesses(tx, keys["name"])
-            await store.forgive_guess(tx, keys["address"], now=services.clock.now())
+            await store.forget_guesses(tx, *(key for kind, key in keys.items() if kind != "address"))
+            if "address" in keys:
+                await store.forgive_guess(tx, keys["address"], now=services.clock.now())
             if again is not None and (await _still(tx, user)):
                 await store.change_user(tx, user.id, password=again)
                 user = await store.user(tx, user.id)

@@ -68,6 +68,17 @@ async def end_access(tx: Transaction, number: int) -> None:
     await tx.execute(delete(api_token).where(api_token.c.account_id == number))
 
 
+async def opened(tx: Transaction) -> tuple[int, ...]:
+    """Number and sum of the ids of sessions and of tokens. As ids are never used again, both stay only if none is gone
+    and none was added."""
+    columns = [
+        select(what).scalar_subquery()
+        for table in (session, api_token)
+        for what in (func.count(table.c.id), func.coalesce(func.sum(table.c.id), 0))
+    ]
+    return tuple((await tx.execute(select(*columns))).one())
+
+
 # ---------------------------------------------------------------- sessions
 
 

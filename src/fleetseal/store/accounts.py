@@ -49,7 +49,7 @@ api_token = Table(
 guess = Table(
     "guess",
     metadata,
-    Column("key", String(80), primary_key=True),  # "name:" or "address:" and a SHA-256
+    Column("key", String(80), primary_key=True),  # "name:", "address:" or "session:", and a SHA-256
     Column("failures", Integer, nullable=False),  # in a row
     Column("latest", Moment, nullable=False, index=True),
     Column("next", Moment, nullable=False),  # no guess is looked at before

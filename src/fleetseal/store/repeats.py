@@ -3,7 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Integer, LargeBinary, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from fleetseal.store.database import Transaction
 from fleetseal.store.schema import Moment, metadata
@@ -46,6 +59,25 @@ async def end(
 ) -> None:
     mine = (repeat.c.actor == actor) & (repeat.c.key == key)
     await tx.execute(update(repeat).where(mine).values(status=status, media_type=media_type, content=content))
+
+
+async def count(tx: Transaction, actor: str) -> int:
+    """How many keys of this actor are known."""
+    query = select(func.count()).select_from(repeat).where(repeat.c.actor == actor)
+    return int(await tx.scalar(query) or 0)
+
+
+async def drop_contents(tx: Transaction, actor: str, *, of_one: int, of_all: int) -> None:
+    """So many answers of this actor, and of all, are kept: the newest. That the others were given stays known."""
+    there = repeat.c.content.is_not(None)
+    await _drop_contents(tx, there & (repeat.c.actor == actor), kept=of_one)
+    await _drop_contents(tx, there, kept=of_all)
+
+
+async def _drop_contents(tx: Transaction, which: ColumnElement[bool], *, kept: int) -> None:
+    newest = select(repeat.c.actor, repeat.c.key).where(which).order_by(repeat.c.begun.desc(), repeat.c.key)
+    older = tuple_(repeat.c.actor, repeat.c.key).in_(newest.offset(kept))
+    await tx.execute(update(repeat).where(older).values(content=None))
 
 
 async def forget(tx: Transaction, actor: str, key: str) -> None:

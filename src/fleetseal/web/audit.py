@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 
 from fleetseal.operations import trail
 from fleetseal.operations.trail import Wanted
-from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs
+from fleetseal.web.auth import ADMINISTRATOR, Guarded, needs
 from fleetseal.web.backend import Asked
 from fleetseal.web.lists import Filters
 from fleetseal.web.schemas import AuditVerification
@@ -28,7 +28,7 @@ Chosen = Annotated[Wanted, Depends(_wanted)]
 
 
 @router.get("", summary="Records, the newest first; `before` a number, those with smaller ones")
-@needs(VIEWER)
+@needs(ADMINISTRATOR)  # it tells who works here, when and from where
 async def list_records(
     backend: Asked,
     wanted: Chosen,
@@ -50,6 +50,6 @@ async def export_records(
 
 
 @router.post("/verification", summary="Whether every record is as it was written, and where the first fault is")
-@needs(ADMINISTRATOR)
+@needs(ADMINISTRATOR, reads=True)
 async def verify_records(backend: Asked, body: AuditVerification) -> dict[str, Any]:
     return await trail.verify(backend.services, anchored=body.anchors)

@@ -47,12 +47,15 @@ class Need:
     role: Role | None
     confirmed: bool = False  # a session: its password was given within the last minutes
     tokens: bool = True  # an API token will do
+    reads: bool = False  # it changes nothing, whatever its method: no answer is kept
 
 
-def needs(role: Role, *, confirmed: bool = False, tokens: bool | None = None) -> Callable[[Endpoint], Endpoint]:
+def needs(
+    role: Role, *, confirmed: bool = False, tokens: bool | None = None, reads: bool = False
+) -> Callable[[Endpoint], Endpoint]:
     """Under the declaration of a route: who may ask it. `confirmed`: a browser must have given the password again;
-    API tokens are then refused, unless `tokens` lets them in."""
-    return _marked(Need(role, confirmed, not confirmed if tokens is None else tokens))
+    API tokens are then refused, unless `tokens` lets them in. `reads`: a POST that changes nothing."""
+    return _marked(Need(role, confirmed, not confirmed if tokens is None else tokens, reads))
 
 
 def public(endpoint: Endpoint) -> Endpoint:
@@ -75,8 +78,9 @@ class Guarded(APIRoute):
 
         async def guarded(request: Request) -> Response:
             request.scope[_CALLER] = caller = await _admitted(request, need)
-            if caller is None or need.role is None:
+            if need.role is None:
                 _require_short(request)
+            if caller is None or need.role is None or need.reads:
                 answer = await act(request)
             else:
                 answer = await once(request, caller.actor, act, kept=not need.confirmed)

@@ -100,7 +100,7 @@ async def import_devices(backend: Asked, body: DeviceImport) -> Rows:
 
 
 @router.post("/export", summary="The inventory as a file, without passwords")
-@needs(VIEWER)
+@needs(VIEWER, reads=True)
 async def export_devices(backend: Asked, body: DeviceExport) -> dict[str, str]:
     return {"content": await importing.export(backend.services, form=body.form, filters=body.filters)}
 
@@ -125,7 +125,7 @@ async def change_devices(backend: Asked, body: DeviceChange) -> Rows:
 
 
 @router.post("/shown", summary="What devices show now, for a person to judge; nothing is accepted")
-@needs(OPERATOR)
+@needs(OPERATOR, reads=True)
 async def preview_trust(backend: Asked, body: DeviceSelection) -> Rows:
     return await trusting.preview(backend.services, body.selection.chosen())
 

@@ -29,7 +29,7 @@ Followed = Annotated[FollowedSearch, Depends(_followed)]
 
 
 @router.post("", summary="Search for devices and identify them; no credential is sent")
-@needs(OPERATOR)
+@needs(OPERATOR, reads=True)
 async def search_devices(discovery: Running, body: Search) -> Row:
     return await discovery.search(_asked(body))
 

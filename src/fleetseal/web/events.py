@@ -87,10 +87,12 @@ class EventStream(Response):
 
 async def contents(feed: Feed, after: int | None, allowed: StillAllowed) -> AsyncGenerator[bytes]:
     """The bytes of one stream: what its client lacks, then what changes, and a comment at each pulse; until `allowed`
-    says no at a pulse."""
+    says no, in the beginning or at a pulse."""
     number, pulse = feed.newest, feed.pulse  # before it is read what the client lacks: nothing lies between
     lacked = feed.here() if after is None else await feed.catch_up(after)
     yield _BEGINNING + encoded(lacked)
+    if not await allowed():  # what ended access before this was no pulse of this stream's
+        return
     while True:
         happened = feed.happening()
         if feed.pulse != pulse:

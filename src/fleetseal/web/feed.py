@@ -1,8 +1,9 @@
 """What changes, read once for all who listen.
 
 While somebody listens, one reader looks at the database after each commit of this process, at most five times a second,
-and every other second in any case. What it reads is kept, as the bytes that go out, in one short memory for all; a
-listener is no more than a place in it, and one that falls out of it loads its lists anew.
+and every other second in any case. Where a session or token has ended since, whoever listens is asked for rights again.
+What it reads is kept, as the bytes that go out, in one short memory for all; a listener is no more than a place in it,
+and one that falls out of it loads its lists anew.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from fleetseal.core.errors import StoreError, TooManyListeners
 from fleetseal.core.runtime import until_first
-from fleetseal.operations import news
+from fleetseal.operations import access, news
 from fleetseal.operations.news import News
 from fleetseal.operations.services import Services
 
@@ -41,14 +42,23 @@ class Batch:
 class Feed:
     """One reader and its memory, from the first listener to the last."""
 
-    def __init__(self, services: Services, working: Callable[[], bool], *, position: int, room: int) -> None:
+    def __init__(
+        self,
+        services: Services,
+        working: Callable[[], bool],
+        *,
+        position: int,
+        opened: tuple[int, ...],
+        room: int,
+    ) -> None:
         self.newest = 0  # number of a batch
-        self.pulse = 0  # grows every `PULSE`
+        self.pulse = 0  # grows every `PULSE`, and when a session or token has ended
         self.size = 0  # bytes of the batches kept: `room`, or one batch
         self.over = False
         self._services = services
         self._working = working
         self._position = position
+        self._opened = opened  # sessions and tokens, as of `access.opened`
         self._room = room
         self._kept: deque[Batch] = deque()
         self._happened = asyncio.Event()
@@ -104,14 +114,15 @@ class Feed:
                 read = await news.since(
                     self._services, self._position, working=working, unfinished=working != was_working
                 )
+                opened = await access.opened(self._services)
             except StoreError as error:
                 _log.warning("What changes cannot be told now: %s", error.message)
                 await clock.sleep(_LOOK)
                 continue
             self._keep(read)
             was_working = working
-            if clock.monotonic() - pulsed >= PULSE:
-                pulsed = clock.monotonic()
+            if clock.monotonic() - pulsed >= PULSE or opened != self._opened:
+                pulsed, self._opened = clock.monotonic(), opened
                 self.pulse += 1
                 self._wake()
             await clock.sleep(_BATCH)
@@ -183,8 +194,8 @@ class Feeds:
     async def _running(self) -> Feed:
         async with self._starting:
             if self._feed is None or self._feed.over:
-                at = await news.position(self._services)
-                feed = Feed(self._services, self._working, position=at, room=self._room)
+                at, opened = await news.position(self._services), await access.opened(self._services)
+                feed = Feed(self._services, self._working, position=at, opened=opened, room=self._room)
                 self._feed = feed
                 if self._closed:
                     feed.end()

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from fleetseal.operations import night_plan, nights, signing
-from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs
+from fleetseal.web.auth import ADMINISTRATOR, VIEWER, Guarded, needs, require
 from fleetseal.web.backend import Asked
 from fleetseal.web.lists import RowId
 from fleetseal.web.schemas import NightlyRequest, secret
@@ -25,6 +25,8 @@ async def nightly_status(backend: Asked) -> Row:
 @needs(ADMINISTRATOR)
 async def start_nightly(backend: Asked, body: NightlyRequest) -> Row:
     services, actor = backend.services, backend.actor
+    if body.passphrase is not None:
+        require(backend.caller, ADMINISTRATOR, confirmed=True)
     opened = await signing.prepare(services, actor=actor, passphrase=secret(body.passphrase), required=False)
     night_id = await backend.nights.start(actor=actor, opened=opened, clock_is_right=body.clock_is_right)
     return await nights.show(services, night_id)

@@ -79,5 +79,5 @@ def _complete(operation: dict[str, Any], need: Need, method: str) -> None:
     operation["x-role"] = need.role.value
     if need.confirmed:
         operation["x-password-again"] = True
-    if method != "get":
+    if method != "get" and not need.reads:
         operation["parameters"] = [*operation.get("parameters", ()), _KEY]

@@ -8,7 +8,7 @@ from fleetseal.core.model import TaskAction, TaskId
 from fleetseal.core.secrets import Secret
 from fleetseal.operations import paging, preview, refreshing, settings, signing, tasks
 from fleetseal.web import lists
-from fleetseal.web.auth import OPERATOR, VIEWER, Guarded, needs
+from fleetseal.web.auth import ADMINISTRATOR, OPERATOR, VIEWER, Guarded, needs, require
 from fleetseal.web.backend import Asked, Backend
 from fleetseal.web.lists import RowId
 from fleetseal.web.schemas import Continuation, EnableWish, PlanRequest, TaskRequest, secret
@@ -51,7 +51,7 @@ async def request_task(backend: Asked, body: TaskRequest) -> Row:
 
 
 @router.post("/plan", summary='What "Enable HTTPS" would do to each device now; nothing is changed')
-@needs(OPERATOR)
+@needs(OPERATOR, reads=True)
 async def plan_task(backend: Asked, body: PlanRequest) -> list[Row]:
     wish = await _wish(backend, body.wish)
     return await preview.plan(backend.services, actor=backend.actor, selection=body.selection.chosen(), wish=wish)
@@ -102,8 +102,11 @@ async def retry_task(backend: Asked, task_id: RowId, body: Continuation) -> Row:
 
 
 async def open_key(backend: Backend, passphrase: Secret | None, *, required: bool = True) -> None:
-    """As `signing.prepare`; a key that this opened is closed when the tasks have ended."""
+    """As `signing.prepare`; a key that this opened is closed when the tasks have ended. Raises Forbidden and
+    ConfirmPassword: who gives a passphrase does what "unlock" does."""
     services, actor = backend.services, backend.actor
+    if passphrase is not None:
+        require(backend.caller, ADMINISTRATOR, confirmed=True)
     if await signing.prepare(services, actor=actor, passphrase=passphrase, required=required):
         backend.spawn(signing.lock_after_tasks(services, actor=actor))
 

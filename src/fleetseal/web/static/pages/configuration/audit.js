@@ -21,10 +21,14 @@ const AT_ONCE = 1000;
  * @param {import('./frame.js').Context} context
  */
 export async function show(main, { session }) {
-  const known = await settings();
   const content = frame(main, title,
     'Who did what: every signature, use of a secret, and change of authority, setting, device and trust. Records are chained, so ' +
     'that none can be changed or taken away unseen.');
+  if (!administers(session)) {
+    content.append(section('Records', h('p', { class: 'quiet-text' }, 'Only administrators read it.')));
+    return;
+  }
+  const known = await settings();
   content.parentElement?.classList.add('wide');
   const list = h('div', { class: 'stack records' });
   const said = outcome();
@@ -34,11 +38,11 @@ export async function show(main, { session }) {
   replace(
     content,
     section('Records', search(wanted, load, said), said.element, list,
-      administers(session) && actions(action('Export…', said, () => exportAll(wanted.query, said)))),
-    administers(session) && proof(),
+      actions(action('Export…', said, () => exportAll(wanted.query, said)))),
+    proof(),
     section('Anchors', h('p', null,
       'An anchor, kept on another machine, proves that no record was cut off at the end.'),
-    settingFields(known, [['audit.anchor-file', 'File of anchors'], ['audit.anchor-syslog', 'Log server of anchors']], { editable: administers(session) })),
+    settingFields(known, [['audit.anchor-file', 'File of anchors'], ['audit.anchor-syslog', 'Log server of anchors']], { editable: true })),
   );
 }
 

@@ -31,6 +31,10 @@ export async function postSigning(path, body) {
     return await api.post(path, body);
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== LOCKED) throw error;
+    const { user } = await api.get('session');
+    if (user?.role !== 'administrator') {
+      throw new Problem(LOCKED, error.code, 'The key that signs is locked. An administrator unlocks it, on the page Certificates of the configuration, or gives its passphrase where this is asked for.');
+    }
     return askPassphrase(error.detail, (passphrase) => api.post(path, { ...body, passphrase }));
   }
 }
