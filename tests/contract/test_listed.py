@@ -135,6 +135,9 @@ async def test_the_listing_is_never_stale(services: Services, clock: FakeClock, 
         clock.advance(world.random.choice((0, 0, 1, 3600, 86_400 * 4, 86_400 * 30, -86_400 * 20)))
         await assert_true(services)
         page = await pages.page(services, limit=100)
+        word = world.random.choice(("192.0.2.1", "cam", "CN=", "b8:a4:4f"))
+        found = await pages.page(services, limit=100, filters=(word,))
+        assert [json.loads(row) for row in found.items] == await use_cases.list_(services, filters=(word,))
         statuses |= {json.loads(row)["status"] for row in page.items}
     assert len(statuses) >= 4
 
@@ -223,6 +226,10 @@ FILTERS: list[tuple[str, ...]] = [
     ("nothing-like-this",),
     ("server:default", "server:nowhere"),
     ("'%'",),
+    ("""'cam" OR "192'""",),
+    ("ca\0m",),
+    ("192.0.2.1" * 40,),
+    (":00",),
     ("\N{LATIN CAPITAL LETTER SHARP S}",),
 ]
 

@@ -188,11 +188,30 @@ async def test_tasks_get_who_asked_for_them_from_the_audit_log(tmp_path: Path) -
     assert rows == [(1, "anna"), (2, None), (11, "carl")]
 
 
+async def test_devices_that_were_listed_before_are_found(tmp_path: Path) -> None:
+    """Revision 0016."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.begin() as old:
+        config.attributes["connection"] = old
+        command.upgrade(config, "0015")
+        columns = "(device_id, mac, address, hostname, certificate, last_seen)"
+        old.exec_driver_sql(f"insert into device_text {columns} values (7, '', '192.0.2.7', 'gate', '', '')")
+    engine.dispose()
+    await (await Database.open(tmp_path / "old.db")).close()
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        found = 'select rowid from device_search where device_search match \'"gat" "ate"\''
+        assert connection.execute(found).fetchall() == [(7,)]
+    connection.close()
+
+
 async def test_the_migration_tool_finds_no_difference_either(tmp_path: Path) -> None:
     await (await Database.open(tmp_path / "a.db")).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        opts = {"include_name": lambda name, *_: not (name or "").startswith("device_search")}  # made by DDL: FTS5
+        assert compare_metadata(MigrationContext.configure(connection, opts=opts), metadata) == []
     engine.dispose()
 
 

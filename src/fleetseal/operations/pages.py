@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import DeviceId
 from fleetseal.operations import listed, places
 from fleetseal.operations.listing import Word, parse_filters
 from fleetseal.operations.services import Services
@@ -43,10 +42,9 @@ async def page(
         if total is None:
             total = await device_pages.count(tx, conditions)
         found = await device_pages.page(tx, conditions, order, after=place, limit=limit + 1)
-        shown = await device_pages.shown(tx, [DeviceId(one.id) for one in found[:limit]])
         here = await positions.current(tx)
-    following = places.write(found[limit - 1], total, name) if len(found) > limit else None
-    return Page([shown[DeviceId(one.id)] for one in found[:limit]], following, total, here)
+    following = places.write(found[limit - 1][0], total, name) if len(found) > limit else None
+    return Page([shown for _, shown in found[:limit]], following, total, here)
 
 
 async def position(services: Services) -> int:

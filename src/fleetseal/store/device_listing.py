@@ -7,6 +7,7 @@ before anything is read from them.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -18,6 +19,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
+    bindparam,
     delete,
     event,
     exists,
@@ -77,6 +80,23 @@ listing_state = Table(
     Column("position", Integer, nullable=False),  # of the change log: what changed later is made anew
 )
 
+SEARCHED: Final = ("device_id", "mac", "address", "hostname", "certificate")
+"""Columns of `device_text` that `device_search` finds; not `last_seen`, which is always another."""
+
+SEARCH: Final = (
+    "CREATE VIRTUAL TABLE device_search USING "
+    "fts5(words, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')"
+)
+"""Which texts contain three characters somewhere (SQLite FTS5): kept by triggers, read by `store/device_pages.py`."""
+
+
+def _words(row: str) -> str:
+    return " || char(10) || ".join(f"{row}.{name}" for name in SEARCHED)
+
+
+_SEARCH: Final = "INSERT INTO device_search"
+_FOUND: Final = f"{_SEARCH} (rowid, words) VALUES (new.device_id, {_words('new')});"
+_LOST: Final = f"{_SEARCH} (device_search, rowid, words) VALUES ('delete', old.device_id, {_words('old')});"
 _TELLS: Final = (
     "WHEN new.sha256 IS NOT NULL BEGIN DELETE FROM change WHERE kind = 'device' AND object IN "
     "(SELECT device_id FROM device_listing WHERE served = new.sha256); "
@@ -86,11 +106,15 @@ _TELLS: Final = (
 TRIGGERS: Final = {
     "change_issuance_insert": f"AFTER INSERT ON issuance {_TELLS}",
     "change_issuance_update": f"AFTER UPDATE OF sha256, origin, purpose ON issuance {_TELLS}",
+    "device_search_insert": f"AFTER INSERT ON device_text BEGIN {_FOUND} END",
+    "device_search_delete": f"AFTER DELETE ON device_text BEGIN {_LOST} END",
+    "device_search_update": "AFTER UPDATE ON device_text "
+    f"WHEN {_words('old')} IS NOT {_words('new')} BEGIN {_LOST} {_FOUND} END",
 }
-"""What is on record about a certificate is shown with the device that serves it."""
+"""What is on record about a certificate is shown with the device that serves it; and what the search finds."""
 
-for _name, _text in TRIGGERS.items():
-    _made = DDL(f"CREATE TRIGGER {_name} {_text}")  # type: ignore[no-untyped-call]  # the library's
+for _text in (SEARCH, *(f"CREATE TRIGGER {_name} {_text}" for _name, _text in TRIGGERS.items())):
+    _made = DDL(_text)  # type: ignore[no-untyped-call]  # the library's
     event.listen(metadata, "after_create", _made.execute_if(dialect="sqlite"))
 
 
@@ -153,12 +177,21 @@ async def write(tx: Transaction, entries: Sequence[Entry]) -> None:
     others = [entry for entry in entries if there.get(entry.id) != {**_keys(entry), "shown": entry.shown}]
     if not others:
         return
-    ids = [entry.id for entry in others]
-    for table in (device_listing, device_text, device_row):
-        await tx.execute(delete(table).where(table.c.device_id.in_(ids)))
-    await tx.execute(insert(device_listing), [_keys(entry) for entry in others])
-    await tx.execute(insert(device_text), [{"device_id": entry.id, **entry.texts} for entry in others])
-    await tx.execute(insert(device_row), [{"device_id": entry.id, "shown": entry.shown} for entry in others])
+    await tx.execute(_put(device_listing), [_keys(entry) for entry in others])
+    await tx.execute(_put(device_text), [{"device_id": entry.id, **entry.texts} for entry in others])
+    await tx.execute(_put(device_row), [{"device_id": entry.id, "shown": entry.shown} for entry in others])
+
+
+@cache
+def _put(table: Table) -> TextClause:
+    """Rows of this table, there already or not. As text: the library would wrap each of many thousand bytes objects."""
+    names = [column.name for column in table.c]
+    places, changes = ", ".join(f":{name}" for name in names), ", ".join(f"{name} = excluded.{name}" for name in names)
+    statement = (
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places}) "  # noqa: S608 - names of the schema
+        f"ON CONFLICT (device_id) DO UPDATE SET {changes}"
+    )
+    return text(statement).bindparams(*(bindparam(c.name, type_=c.type) for c in table.c if isinstance(c.type, Moment)))
 
 
 def _overtaken(now: datetime) -> Any:
