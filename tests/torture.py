@@ -68,7 +68,7 @@ async def torture(
     specs = [DeviceSpec("9.10" if number % 15 == 14 else "12.11") for number in range(devices)]
     async with site(data, *specs, clock=clock, failpoint=lambda _: working.set()) as here:
         await here.set("certificate.validity-days", str(VALIDITY_DAYS))
-        await here.set("https.verify-seconds", "240")
+        await here.set("https.verify-seconds", "60")
         for camera in here.fleet.devices:
             assert (await here.add(camera))["result"] == "added"
         assert {one["status"] for one in await here.enable(seconds=36000)} == {"Finished"}

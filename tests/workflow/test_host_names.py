@@ -23,6 +23,7 @@ from fleetseal.pki import chain
 from fleetseal.sim.fleet import PASSWORD, USERNAME, DeviceSpec, SimulatedDevice
 from fleetseal.store import inventory as rows
 from tests.devices import SiteAuthority
+from tests.nights import Evening
 from tests.site import Site, site
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -254,6 +255,31 @@ async def test_with_the_setting_an_announced_name_is_dialled_where_it_means_the_
         assert set(chain.describe(camera.served).names) == {camera.address, f"{own}.local"}
         resolver.known.clear()
         assert (await here.enable(camera))[0]["status"] == "Failed"
+
+
+async def test_a_resolver_that_turns_its_answers_round_is_no_cause_to_renew(tmp_path: Path) -> None:
+    resolver, second = Resolver(), "127.0.0.2"
+    async with site(tmp_path, DeviceSpec("12.11", other_addresses=(second,)), resolver=resolver) as here:
+        camera = here.fleet.devices[0]
+        name = f"axis-{camera.serial.lower()}.plant.example"
+        for key, value in {"discovery.use-hostname": "true", "certificate.domains": "plant.example"}.items():
+            await here.set(key, value)
+        resolver.known[name] = (camera.address, second)
+        await adopted(here, await looked(here, camera, ranged=False, host_name=name))
+        assert (await here.enable(camera))[0]["status"] == "Finished"
+        assert await names_after_a_night(here, camera) == {name, camera.address}
+        first = camera.served
+        resolver.known[name] = (second, camera.address)
+        assert await names_after_a_night(here, camera) == {name, camera.address}
+        assert camera.served == first
+        resolver.known[name] = (second,)
+        assert await names_after_a_night(here, camera) == {name, second}
+
+
+async def names_after_a_night(here: Site, camera: SimulatedDevice) -> set[str]:
+    await Evening(here).command()
+    assert camera.served is not None
+    return set(chain.describe(camera.served).names)
 
 
 async def test_another_serial_than_announced_is_told(tmp_path: Path) -> None:

@@ -253,7 +253,8 @@ async def resolved(
     """The addresses of a told host name, asked only where the answer could matter: where it is dialled, and under a
     domain of ours.
 
-    A resolver that says nothing takes no name from a device that has a certificate for it: `known` are its names.
+    `known` are the names in the certificate that the device has: a resolver that says nothing takes none of them, and
+    one that turns its answers round does not put another address in their place.
     """
     name = device.host_name
     if name is None or device.host_name_typed:
@@ -263,7 +264,8 @@ async def resolved(
     found = await connector.resolve(name)
     if not found and name in known:
         return tuple(filter(is_address, known))
-    return tuple(str(ipaddress.ip_address(address.partition("%")[0])) for address in found)
+    addresses = (str(ipaddress.ip_address(address.partition("%")[0])) for address in found)
+    return tuple(sorted(addresses, key=lambda address: address not in known))
 
 
 def _current(record: IssuanceRecord) -> Current:
