@@ -74,11 +74,12 @@ class Fleet(World):
     async def record_certificate(self, tx: Transaction) -> None:
         self.next += 1
         names = {"tbs_sha256": "", "spki_sha256": "", "subject": "", "names": [], "content": {}, "created": NOW}
-        dates = {"not_before": NOW, "not_after": NOW, "state": "superseded", "der": b"", "purpose": "https"}
-        digest = chain.describe(self.random.choice(LEAVES)).sha256
+        leaf = chain.describe(self.random.choice(LEAVES))
+        ended: dict[str, Any] = self.random.choice(({"state": "abandoned"}, {"state": "superseded", "superseded": NOW}))
+        dates = {"not_before": NOW, "not_after": leaf.not_after, "der": b"", "purpose": "https", **ended}
         origin = self.random.choice(("device", "manager"))
         await self.have_authority(tx, state="active")
-        row = {"authority_id": 1, "serial": str(self.next), "sha256": digest, "origin": origin, **names, **dates}
+        row = {"authority_id": 1, "serial": str(self.next), "sha256": leaf.sha256, "origin": origin, **names, **dates}
         await tx.execute(insert(issuance).values(row))
 
     async def change_authority(self, tx: Transaction) -> None:

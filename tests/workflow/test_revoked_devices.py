@@ -1,6 +1,7 @@
 """Devices whose certificates were revoked, or whose keys share a prime."""
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleetseal.core.model import Selection
-from fleetseal.operations import alarms, audit_fleet, contact, inventory, issued, shared_keys, trusting
+from fleetseal.operations import (
+    alarms,
+    audit_fleet,
+    contact,
+    disowned,
+    inventory,
+    issued,
+    pages,
+    shared_keys,
+    trusting,
+)
 from fleetseal.pki import keys
+from fleetseal.pki.crl import Reason
 from fleetseal.store import certificates
+from tests.nights import Evening
 from tests.site import Site, site
 from tests.workflow.test_enable_faults import camera_at
 
@@ -18,6 +31,42 @@ from tests.workflow.test_enable_faults import camera_at
 async def revoked(here: Site, reason: str) -> dict[str, Any]:
     (one,) = await issued.list_(here.services)
     return await issued.revoke(here.services, actor="test", serial=one["serial"], reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "replaced"),
+    [
+        *((reason, True) for reason in ("unspecified", "superseded")),
+        *((reason, False) for reason in ("affiliationChanged", "cessationOfOperation", "privilegeWithdrawn")),
+    ],
+)
+async def test_a_revoked_certificate_is_not_ok_and_the_night_replaces_it_unless_the_device_left(
+    tmp_path: Path, reason: str, replaced: bool
+) -> None:
+    async with camera_at(tmp_path, "12.11") as (here, camera):
+        await here.enable(camera)
+        assert (await listed_status(here)) == "OK"
+        served, serial = camera.served, (await revoked(here, reason))["serial"]
+        shown = await here.show(camera)
+        assert (await listed_status(here), shown["status"]) == ("Certificate not trusted",) * 2
+        told = shown["statuses"][0]["reason"]
+        assert f"({reason})" in told
+        assert told.count("The nightly run gives it " + ("another." if replaced else "no other")) == 1
+        report = await Evening(here).command()
+        assert [one["mac"] for one in report["renewed"]] == [shown["mac"]] * replaced, report
+        assert (camera.served != served) is replaced
+        assert (await listed_status(here)) == ("OK" if replaced else "Certificate not trusted")
+        assert [one["message"] for one in await alarms.list_(here.services)] == (
+            []
+            if replaced
+            else [f"Its certificate {serial} is revoked. {disowned.remedy(shown['mac'], Reason(reason))}"]
+        )
+        assert (await Evening(here).command())["renewed"] == []  # once
+
+
+async def listed_status(here: Site) -> str:
+    (row,) = (await pages.page(here.services, limit=10)).items
+    return str(json.loads(row)["status"])
 
 
 @pytest.mark.parametrize("reason", ["unspecified", "affiliationChanged"])

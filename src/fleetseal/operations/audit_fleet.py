@@ -22,7 +22,7 @@ from fleetseal.core.model import (
 )
 from fleetseal.core.runtime import side_by_side
 from fleetseal.devices.driver import Connector
-from fleetseal.operations import issued, issuing, renewal
+from fleetseal.operations import disowned, issuing, renewal
 from fleetseal.operations.listing import described
 from fleetseal.operations.naming import Names, certificate_names
 from fleetseal.operations.observe import resolved
@@ -120,6 +120,10 @@ class _Books:
             elif known is None or known.state not in ("installed", *_READOPTED):
                 if seen.device.ever_anchored:  # else a person accepted what it shows
                     await self._differs(seen, seen.leaf, known)
+                if known is not None and known.revocation_reason in disowned.REPLACED:
+                    await self._note(seen.device, known, seen.leaf)
+                    await certificates.change(self.tx, (installed or known).id, reissue=RenewalCause.REVOKED)
+                    return
             else:
                 await alarms.close_alarm(self.tx, now=self.now, cause=DIFFERS, object=seen.device.label)
                 if known.state != "installed":
@@ -133,7 +137,7 @@ class _Books:
         shown = described(leaf)
         if known is not None and known.state == "revoked":
             reason = Reason(known.revocation_reason or Reason.UNSPECIFIED)
-            message = f"Its certificate {known.serial} is revoked. {issued.still_served(seen.device, reason)}"
+            message = f"Its certificate {known.serial} is revoked. {disowned.remedy(seen.device.label, reason)}"
         else:
             what = "something that is no certificate" if shown is None else f"a certificate of {shown.issuer}"
             message = (

@@ -9,7 +9,7 @@ from fleetseal.core.errors import Conflict, FleetsealError, InvalidInput, NotFou
 from fleetseal.core.model import Device, IssuanceId, mac_of, serial_of
 from fleetseal.core.secrets import Secret
 from fleetseal.core.text import clean, timestamp
-from fleetseal.operations import places, revocation, signing
+from fleetseal.operations import disowned, places, revocation, signing
 from fleetseal.operations.services import Services
 from fleetseal.pki.crl import Reason
 from fleetseal.store import audit, authorities, certificates, inventory
@@ -81,7 +81,7 @@ async def revoke(services: Services, *, actor: str, serial: str, reason: str, pa
     parts = [f"The certificate {record.serial} ({record.subject}) is revoked."]
     parts.append(_crl_sentence(authority, state, problem))
     if device is not None and device.served_der == record.der:
-        parts.append(still_served(device, why))
+        parts.append(f"{device.label} still serves it. {disowned.remedy(device.label, why)}")
     return {**_row(record), "issuer": authority.name, "crl": state, "message": " ".join(parts)}
 
 
@@ -96,18 +96,6 @@ async def revoke_all(tx: Transaction, device: Device, *, now: datetime, actor: s
 
 
 # ---------------------------------------------------------------- what is meant
-
-
-def still_served(device: Device, reason: Reason) -> str:
-    """What to do about a device that still serves its certificate, which was revoked for this reason."""
-    name = device.label
-    renew = f"fleetseal https enable {name} --renew"
-    if reason is Reason.KEY_COMPROMISE:
-        return (
-            f"{name} still serves it, and its key proves nobody any more. Make sure that this is the device, accept "
-            f"it, and give it another certificate: fleetseal device trust {name}, then {renew}."
-        )
-    return f"{name} still serves it: give it another certificate: {renew}."
 
 
 async def _meant(tx: Transaction, reference: str | None) -> tuple[Callable[[IssuanceRecord], bool], bool]:

@@ -113,5 +113,6 @@ def _basis(context: Context) -> str:
         settings.security_ignore_certificate_validation,
         context.authority_configured,
         [hashlib.sha256(issuer).hexdigest() for issuer in context.issuers],
+        context.retired,
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from fleetseal.core.config import Settings
 from fleetseal.core.errors import InvalidInput
-from fleetseal.core.model import CertificateSource, Device, DeviceId, Selection, mac_of, serial_of
+from fleetseal.core.model import AuthorityId, CertificateSource, Device, DeviceId, Selection, mac_of, serial_of
 from fleetseal.core.text import timestamp
 from fleetseal.devices.axis.catalogue import version
-from fleetseal.operations import naming, states
+from fleetseal.operations import disowned, naming, states
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.operations.sort_keys import sort_key
@@ -53,21 +53,27 @@ class Context:
     now: datetime
     busy: Mapping[DeviceId, AtWork]
     origins: Mapping[str, str]  # SHA-256 of each certificate of ours, as hex: where its key was made
+    disowned: Mapping[str, str]  # of those not to be taken any more, though not expired: why
     issuers: tuple[bytes, ...]  # certificates of the CAs whose keys are here
     authority_configured: bool  # one of them signs device certificates
+    retired: tuple[AuthorityId, ...]
 
     @classmethod
     async def read(cls, services: Services, tx: Transaction, devices: Collection[Device] | None = None) -> "Context":
         """For all devices, or for the rows of these."""
         among = None if devices is None else [device.id for device in devices]
         served = None if devices is None else [digest for device in devices if (digest := device.served_sha256)]
+        now, known = services.clock.now(), await authorities.every(tx)
+        ended = await certificates.disowned(tx, now, served)
         return cls(
             settings=await current(services, tx),
-            now=services.clock.now(),
+            now=now,
             busy=await inventory.active_tasks(tx, among),
             origins=await certificates.key_origins(tx, served),
-            issuers=tuple(ours.der for ours in await authorities.every(tx) if ours.key_file and ours.der),
+            disowned={sha256: disowned.sentence(why) for sha256, why in ended.items()},
+            issuers=tuple(ours.der for ours in known if ours.key_file and ours.der),
             authority_configured=await authorities.find_signing(tx) is not None,
+            retired=tuple(ours.id for ours in known if ours.state == "retired"),
         )
 
     def issued_by_us(self, der: bytes) -> bool:
@@ -133,7 +139,13 @@ class Context:
         }
 
     def statuses(self, device: Device) -> list[states.Status]:
-        return states.statuses(device, now=self.now, settings=self.settings, active_task=self.busy.get(device.id))
+        return states.statuses(
+            device,
+            now=self.now,
+            settings=self.settings,
+            active_task=self.busy.get(device.id),
+            disowned=self.disowned.get(device.served_sha256 or ""),
+        )
 
     def findings(self, device: Device) -> list[Row]:
         """What is no status and asks for something all the same: `{"finding","reason"}`."""

@@ -28,8 +28,8 @@ def certificate_names(
     """The names by the setting `certificate.common-name` (`address` or `hostname`).
 
     `resolved`: what our resolver says of a told name; its first is certified where that name is dialled. `shared`:
-    another device has that name too. None: `hostname` is wanted, or the address is link-local, and no host name is known; the address
-    never takes its place silently.
+    another device has that name too. None: `hostname` is wanted, or the address is link-local, and no host name is
+    known; the address never takes its place silently.
     """
     address = _address_of(device, resolved)
     host_name = _host_name_of(device, domains=domains, resolved=resolved, shared=shared)

@@ -28,6 +28,7 @@ _CAUSES: Final = {
     RenewalCause.ISSUER: "Another CA signs now.",
     RenewalCause.NAMES: "Its names no longer fit the address or host name of the device.",
     RenewalCause.WARNING: "It warns already: the warning was set to begin earlier after it was issued.",
+    RenewalCause.REVOKED: "It was revoked, and the device serves it.",
     RenewalCause.SUPERSEDED: "Another had taken its place, which a CRL tells, and the device serves it again.",
 }
 

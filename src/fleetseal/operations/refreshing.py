@@ -3,16 +3,16 @@ glance shows that they differ from the record, where a full read is due, or wher
 
 import logging
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from fleetseal.core.config import Settings
 from fleetseal.core.errors import StoreError
 from fleetseal.core.model import Device, DeviceId, JobId, JobStatus, TaskId
 from fleetseal.jobs.run import Run
 from fleetseal.operations import contact, glances, states
+from fleetseal.operations.listing import Context
 from fleetseal.operations.services import Services
-from fleetseal.operations.settings import in_force
+from fleetseal.operations.settings import current
 from fleetseal.store import inventory, tasks
 
 if TYPE_CHECKING:  # reading commands do not load the engine
@@ -48,22 +48,23 @@ async def refresh(services: Services, run: Run) -> None:
         await run.end(JobStatus.UNCHANGED, unchanged[device_id])
         return
     device = await contact.refresh_device(services, device_id)
-    settings = await in_force(services)
-    if against := states.unread(device, settings):
+    async with services.database.reading() as tx:
+        context = await Context.read(services, tx, [device])
+    if against := states.unread(device, context.settings):
         code = against[0].status.lower().replace(" ", "-")
         await run.end(JobStatus.FAILED, f"{against[0].status}: {against[0].reason}", error_code=code)
     else:
-        await run.end(JobStatus.FINISHED, _said("Read.", device, settings, services.clock.now()))
+        await run.end(JobStatus.FINISHED, _said("Read.", device, context))
 
 
 async def _unchanged(services: Services, device_ids: Collection[DeviceId]) -> dict[DeviceId, str]:
     """Those of these devices that are as they were when last read, with a sentence for people."""
-    settings = await in_force(services)
     async with services.database.reading() as tx:
+        settings = await current(services, tx)
         devices = [one for one in await inventory.some(tx, device_ids) if not states.unread(one, settings)]
+        context = await Context.read(services, tx, devices)
     swept = await glances.sweep(services, services.connect(settings), devices, at_once=settings.jobs_concurrency)
-    now = services.clock.now()
-    return {one.id: _said("It is as when last read.", one, settings, now) for one in swept.unchanged}
+    return {one.id: _said("It is as when last read.", one, context) for one in swept.unchanged}
 
 
 async def _end(services: Services, task_id: TaskId, unchanged: Mapping[JobId, str]) -> bool:
@@ -78,6 +79,6 @@ async def _end(services: Services, task_id: TaskId, unchanged: Mapping[JobId, st
     return True
 
 
-def _said(done: str, device: Device, settings: Settings, now: datetime) -> str:
-    first = states.statuses(device, now=now, settings=settings, active_task=None)[0]
+def _said(done: str, device: Device, context: Context) -> str:
+    first = replace(context, busy={}).statuses(device)[0]
     return done if first.status == "OK" else f"{done} {first.status}: {first.reason}"

@@ -38,10 +38,14 @@ def https_text(device: Device, *, authority_configured: bool) -> str:
     return "Disabled (Missing server certificate)"
 
 
-def statuses(device: Device, *, now: datetime, settings: Settings, active_task: AtWork | None) -> list[Status]:
-    """Every status that holds, the one to show first; `OK` alone when none does."""
+def statuses(
+    device: Device, *, now: datetime, settings: Settings, active_task: AtWork | None, disowned: str | None = None
+) -> list[Status]:
+    """Every status that holds, the one to show first; `OK` alone when none does. `disowned`: why what it serves is not
+    to be taken, though it is ours."""
     found = [
         *unread(device, settings),
+        *([] if disowned is None else [Status("Certificate not trusted", disowned)]),
         *_certificate_and_clock(device, now=now, settings=settings),
     ]
     if active_task is not None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.engine import Row
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 from fleetseal.core.errors import NotFound
 from fleetseal.core.model import Alias, AuthorityId, DeviceId, IssuanceId, JobId, KeyOrigin, Serial, TaskId
 from fleetseal.store.database import Transaction
-from fleetseal.store.schema import device_key, issuance
+from fleetseal.store.schema import authority, device_key, issuance
 
 OPEN = ("intended", "issued")
 """States of an issuance whose job is still at work on it."""
@@ -32,6 +32,15 @@ class RenewalCause(StrEnum):
     NAMES = "names"  # address or host name changed
     WARNING = "warning"  # it warns already, because the setting was raised after it was issued
     SUPERSEDED = "superseded"  # another took its place once, which a CRL tells, and the device serves it again
+    REVOKED = "revoked"  # and the device serves it all the same
+
+
+class Disowned(NamedTuple):
+    """Why a certificate is not to be taken: superseded, revoked, or, if neither, signed by a CA that is retired."""
+
+    superseded: datetime | None
+    revoked: datetime | None
+    reason: str | None  # of the revocation
 
 
 _SIGNED = (issuance.c.purpose != "ca", issuance.c.der.is_not(None))
@@ -211,6 +220,20 @@ async def ended(
 async def ended_among(tx: Transaction, sha256: Collection[str]) -> frozenset[str]:
     """Those of these certificates that were superseded or revoked."""
     return frozenset((await tx.scalars(select(issuance.c.sha256).where(_ENDED, issuance.c.sha256.in_(sha256)))).all())
+
+
+async def disowned(tx: Transaction, now: datetime, among: Collection[str] | None = None) -> dict[str, Disowned]:
+    """What clients are told not to take though it has not expired, by SHA-256 (hex); only of these certificates, if
+    they are given."""
+    wanted = issuance.c.sha256.is_not(None) if among is None else issuance.c.sha256.in_(among)
+    retired = authority.c.state == "retired"
+    rows = await tx.execute(
+        select(issuance.c.sha256, issuance.c.superseded, issuance.c.revoked, issuance.c.revocation_reason)
+        .join(authority, authority.c.id == issuance.c.authority_id)
+        .where(wanted, issuance.c.purpose == "https", issuance.c.not_after >= now, or_(_ENDED, retired))
+        .order_by(issuance.c.id)
+    )
+    return {sha256: Disowned(*rest) for sha256, *rest in rows}
 
 
 async def keys_revoked_for(tx: Transaction, reason: str) -> frozenset[str]:

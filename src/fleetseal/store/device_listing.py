@@ -105,7 +105,7 @@ _TELLS: Final = (
 )
 TRIGGERS: Final = {
     "change_issuance_insert": f"AFTER INSERT ON issuance {_TELLS}",
-    "change_issuance_update": f"AFTER UPDATE OF sha256, origin, purpose ON issuance {_TELLS}",
+    "change_issuance_update": f"AFTER UPDATE OF sha256, origin, purpose, superseded, revoked ON issuance {_TELLS}",
     "device_search_insert": f"AFTER INSERT ON device_text BEGIN {_FOUND} END",
     "device_search_delete": f"AFTER DELETE ON device_text BEGIN {_LOST} END",
     "device_search_update": "AFTER UPDATE ON device_text "

@@ -4,7 +4,7 @@ what it finds, not what the fleet has."""
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import CompoundSelect, func, literal, select
+from sqlalchemy import CompoundSelect, exists, func, literal, select
 
 from fleetseal.core.model import (
     ConnectionPolicy,
@@ -157,9 +157,17 @@ async def failures(tx: Transaction, now: datetime) -> dict[DeviceId, list[Failur
 
 
 def _due(now: datetime) -> CompoundSelect[tuple[int]]:
-    """What is due, and what is marked: each is found by an index of its own, where an OR would find neither."""
-    of_state = select(issuance.c.id).where(issuance.c.state == "installed")
-    return of_state.where(issuance.c.renew_at <= now).union(of_state.where(issuance.c.reissue.is_not(None)))
+    """What is due, and what is marked, revoked ones too where a device that has no other serves them: each is found by
+    an index of its own, where an OR would find none."""
+    of_state, marked, other = select(issuance.c.id), issuance.c.reissue.is_not(None), issuance.alias()
+    installed = of_state.where(issuance.c.state == "installed")
+    served = exists().where(device.c.id == issuance.c.device_id, device.c.served_der == issuance.c.der)
+    has_other = exists().where(
+        other.c.device_id == issuance.c.device_id, other.c.purpose == "https", other.c.state == "installed"
+    )
+    return installed.where(issuance.c.renew_at <= now).union(
+        installed.where(marked), of_state.where(issuance.c.state == "revoked", marked, served, ~has_other)
+    )
 
 
 class Ended(NamedTuple):
