@@ -68,7 +68,7 @@ def _issue(signer: Signer, issuer: Issuer, request: bytes, number: int) -> bytes
     keys.judge.cache_clear()  # each device has a key of its own
     content = profile.leaf_content(
         signer,
-        csr.judge(request).spki,
+        csr.judge(request),
         serial=profile.new_serial(_RNG),
         now=_NOW,
         life=timedelta(days=365),

@@ -1,10 +1,10 @@
 """What `fleetseal serve` costs while nothing happens, with 10,000 devices: one JSON line. Linux only (/proc).
 
 `first_page_s` is from the start of the process to the first page over TCP, the fastest of several; `ratio` divides it
-by the fastest start of Python alone. `cpu_percent` is the share of one core over `seconds` once that is served, and
-`resident_mb` the memory at their end. The devices are such as the poll does not contact, because their identity is in
-question: its glances are measured by benchmarks/poll.py, and everything else that goes round goes round. The aims are
-3 % of a core, 200 MB and 3 s.
+by the fastest start of Python alone, and `first_page_cpu_s` is the least CPU time: what a quiet computer takes.
+`cpu_percent` is the share of one core over `seconds` once that is served, `resident_mb` the memory at their end. The
+devices are such as the poll does not contact, because their identity is in question: its glances are measured by
+benchmarks/poll.py, and everything else that goes round goes round. The aims are 3 % of a core, 200 MB and 3 s.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from fleetseal.core.config import environment
+from benchmarks.start_up import as_installed
 from fleetseal.core.runtime import SystemClock
 from fleetseal.store.database import Database
 from fleetseal.store.schema import device
@@ -39,13 +39,15 @@ def main() -> None:
         data.mkdir(mode=0o700)
         asyncio.run(_fill(data))
         _first_page(data)  # writes byte code, makes the keys
-        first = min(_first_page(data) for _ in range(_ROUNDS))
+        firsts = [_first_page(data) for _ in range(_ROUNDS)]
+        first = min(seconds for seconds, _ in firsts)
         bare = min(_bare() for _ in range(_ROUNDS))
         percent, resident = _idle(data)
     line = {
         "benchmark": "serve",
         "devices": _DEVICES,
         "first_page_s": round(first, 2),
+        "first_page_cpu_s": round(min(cpu for _, cpu in firsts), 2),
         "ratio": round(first / bare, 1),
         "seconds": _SECONDS,
         "cpu_percent": round(percent, 2),
@@ -83,11 +85,10 @@ def _serve(data: Path) -> tuple["subprocess.Popen[bytes]", float]:
     """The process, and the seconds to its first page."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    clean = {name: value for name, value in environment().items() if not name.startswith("FLEETSEAL_")}
     words = ["serve", "--data", str(data), "--port", str(port)]
     began = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - our own words
-        [sys.executable, "-m", "fleetseal", *words], stderr=subprocess.DEVNULL, env=clean
+        [sys.executable, "-m", "fleetseal", *words], stderr=subprocess.DEVNULL, env=as_installed()
     )
     while time.perf_counter() - began < _PATIENCE:
         try:
@@ -100,11 +101,12 @@ def _serve(data: Path) -> tuple["subprocess.Popen[bytes]", float]:
     raise SystemExit("The server did not start.")
 
 
-def _first_page(data: Path) -> float:
+def _first_page(data: Path) -> tuple[float, float]:
     process, seconds = _serve(data)
+    cpu = _cpu_seconds(process.pid)
     process.terminate()
     process.wait()
-    return seconds
+    return seconds, cpu
 
 
 def _bare() -> float:

@@ -35,6 +35,7 @@ _QUEUE = "device"
 _APPLICATION_VERSION = "1"  # ours, not a hash of the code: an upgrade must not strand queued jobs
 _EXECUTOR = "local"
 _RECOVER_SECONDS = 60.0
+_POLL_SECONDS = 0.4  # for enqueued jobs: most of what an idle server costs
 _LONGEST_WAIT = timedelta(minutes=10)  # of a job: the longest https.soak-seconds; more means the clock was set back
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _PRUNED_AT_ONCE = 500
@@ -227,7 +228,7 @@ async def running(
     engine = Engine(database, clock, run_job, enqueue)
     DBOS.launch()
     await DBOS.register_queue_async(
-        _QUEUE, worker_concurrency=concurrency, partition_concurrency=1, polling_interval_sec=0.25
+        _QUEUE, worker_concurrency=concurrency, partition_concurrency=1, polling_interval_sec=_POLL_SECONDS
     )
     try:
         async with asyncio.TaskGroup() as group:
