@@ -1,10 +1,23 @@
 // What is measured, of the grid and of the plain list alike. Each act ends when what it did has been drawn.
 import {addressKey} from '/static/lib/grid-keys.js';
+import {keeping} from '/static/pages/devices/rows.js';
 import {Plain} from '/more/plain.js';
 
 const COUNT = 100_000;
 // Fetched rows are strings and objects of their own, as these are.
 const fetched = () => devices(COUNT).map((row) => JSON.parse(JSON.stringify(row)));
+
+// As `GET devices` has them, of devices that serve a certificate of ours, each with texts of its own.
+const hex = (seed, length) => Array.from({length}, (_, n) => ((Math.imul(seed + n * 7919, 2654435761) >>> 7) & 15).toString(16)).join('');
+const secured = (number) => {
+  const names = [device(number).address, `camera-${number}.example.org`];
+  const certificate = {
+    alias: `fleetseal-3f9a1c-${number}`, subject: `CN=${names[0]}`, issuer: 'CN=Site Issuing CA 1', names, serial: hex(number, 40),
+    not_before: '2026-11-23T11:00:00Z', not_after: '2027-11-23T12:00:00Z', sha256: hex(number + 5, 64), key: 'EC P-256',
+    issued_by_us: true, key_origin: 'device',
+  };
+  return device(number, {hostname: names[1], tags: ['gate'], certificate});
+};
 
 const OF = {address: (row) => addressKey(row.address)};
 const columnKey = (key) => OF[key] ?? ((row) => row[key] ?? '');
@@ -86,6 +99,8 @@ window.run = async (what, which) => {
 };
 window.scrolling = (which) => scroll((which === 'grid' ? GRID : PLAIN).scroller());
 window.hold = async () => {
-  GRID.start(fetched());
+  const row = keeping();
+  const page = (number) => JSON.parse(JSON.stringify(Array.from({length: 5000}, (_, n) => secured(number * 5000 + n))));
+  GRID.start(Array.from({length: COUNT / 5000}, (_, number) => page(number).map(row)).flat());
   await drawn();
 };

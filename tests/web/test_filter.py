@@ -63,8 +63,10 @@ WORDS = (
 
 async def verdicts(page: Page, rows: list[dict[str, Any]], texts: list[str]) -> Any:
     return await page.evaluate(
-        """async ([rows, texts]) => {
+        """async ([devices, texts]) => {
           const { compile, FilterProblem } = await import('/static/pages/devices/filter.js');
+          const { keeping } = await import('/static/pages/devices/rows.js');
+          const rows = devices.map(keeping());
           return texts.map((text) => {
             try {
               const test = compile(text);

@@ -25,6 +25,7 @@
  * grid.filter((row) => …);  grid.filter(fn, {narrows: true});  grid.filter(null);
  * grid.sort('model', {descending: true});
  * grid.selection;  grid.selectedRows();  grid.selectAll();  grid.select(ids);  grid.clearSelection();
+ * grid.rows;                                          // all of them, in no order
  * grid.matching();                                    // the rows that the filter lets through, as they are ordered
  * grid.columns;  grid.setColumns(state);              // order, widths and what is hidden
  * grid.reveal(id);  grid.focus();  grid.destroy();
@@ -156,6 +157,11 @@ export class Grid {
   remove(ids) {
     for (const id of ids) this.#stage.order.remove(id);
     this.#stage.schedule();
+  }
+
+  /** @returns {Row[]} all, shown or not, in no order */
+  get rows() {
+    return this.#stage.order.rows.filter((row) => row !== undefined);
   }
 
   /** @param {string} id */

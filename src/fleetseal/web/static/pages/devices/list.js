@@ -14,6 +14,7 @@ import { enable, menu, refresh } from './actions.js';
 import { columns } from './columns.js';
 import { facetBar, passes, wantedOf } from './facets.js';
 import { compile, FilterProblem, narrows } from './filter.js';
+import { keeping } from './rows.js';
 import { taskPane } from './tasks.js';
 
 const KEPT_COLUMNS = 'devices.columns';
@@ -31,12 +32,11 @@ export async function list(main, { query, session }) {
     empty: ({ total }) => (total > 0 ? 'No device matches the filter.' : empty()),
     announce,
   });
-  /** @type {Map<number, any>} */
-  const rows = new Map();
+  const row = keeping();
   grid.setColumns(kept(KEPT_COLUMNS, /** @type {unknown[]} */ ([])));
   grid.onColumns = (state) => keep(KEPT_COLUMNS, state);
   const head = heading(grid, session);
-  const search = searching(grid, rows, query);
+  const search = searching(grid, query);
   const tasks = taskPane(session);
   main.append(
     h('div', { class: 'page full devices' }, head.element, search.element, h('div', { class: 'devices-grid' }, grid.element), tasks.element),
@@ -49,12 +49,10 @@ export async function list(main, { query, session }) {
 
   const load = async () => {
     const { items } = await all('devices', head.loading);
-    rows.clear();
-    for (const one of items) rows.set(one.id, one);
-    grid.setRows(items);
+    grid.setRows(items.map(row));
     head.counted({ shown: grid.matching().length, total: items.length });
   };
-  const live = following(grid, rows, load);
+  const live = following(grid, row, load);
   await Promise.all([load(), tasks.load()]);
   live.begin();
   select(grid, query.get('select'));
@@ -86,10 +84,10 @@ function select(grid, named) {
  * Changes as they happen; those that come while the list is loaded wait for its end.
  *
  * @param {Grid} grid
- * @param {Map<number, any>} rows
+ * @param {(device: any) => import('../../lib/grid-order.js').Row} row
  * @param {() => Promise<void>} load
  */
-function following(grid, rows, load) {
+function following(grid, row, load) {
   /** @type {(() => void)[] | null} */
   let waiting = [];
   const soon = (/** @type {() => void} */ change) => {
@@ -110,17 +108,9 @@ function following(grid, rows, load) {
     }
     begin();
   };
-  const update = (/** @type {any[]} */ changed) => {
-    for (const one of changed) rows.set(one.id, one);
-    grid.update(changed);
-  };
-  const remove = (/** @type {any[]} */ ids) => {
-    for (const id of ids) rows.delete(id);
-    grid.remove(ids);
-  };
   const offs = [
-    events.on('device', (changed) => soon(() => update(changed))),
-    events.on('device-gone', (ids) => soon(() => remove(ids))),
+    events.on('device', (changed) => soon(() => grid.update(changed.map(row)))),
+    events.on('device-gone', (ids) => soon(() => grid.remove(ids))),
     events.on('resync', () => void again()),
   ];
   return { begin, end: () => offs.forEach((off) => off()) };
@@ -199,10 +189,9 @@ function columnItems(grid) {
  * Filter and facets, which are also in the address of the page: it can be kept, sent, and gone back to.
  *
  * @param {Grid} grid
- * @param {Map<number, any>} rows
  * @param {URLSearchParams} query
  */
-function searching(grid, rows, query) {
+function searching(grid, query) {
   const wanted = wantedOf(query);
   const input = h('input', {
     type: 'search', class: 'input', 'aria-label': 'Filter', autocomplete: 'off', spellcheck: 'false', enterkeyhint: 'search',
@@ -231,7 +220,7 @@ function searching(grid, rows, query) {
     history.replaceState(null, '', `/devices${address.size > 0 ? `?${address}` : ''}`);
   };
   const facets = facetBar({
-    rows: () => rowsPassing(rows, input.value),
+    rows: () => rowsPassing(grid.rows, input.value),
     wanted,
     changed: () => {
       facets.mark();
@@ -259,16 +248,16 @@ function searching(grid, rows, query) {
 /**
  * The devices that the words let through, whatever the facets say.
  *
- * @param {Map<number, any>} rows
+ * @param {import('../../lib/grid-order.js').Row[]} rows
  * @param {string} text
  */
 function rowsPassing(rows, text) {
   try {
     const test = compile(text);
-    return test === null ? rows.values() : [...rows.values()].filter(test);
+    return test === null ? rows : rows.filter(test);
   } catch (error) {
     if (!(error instanceof FilterProblem)) throw error;
-    return rows.values();
+    return rows;
   }
 }
 
