@@ -6,13 +6,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from fleetseal.core.runtime import SystemClock
+from fleetseal.sim import hostile
 from fleetseal.sim.faults import ANSWERS, VERBS, Faults
 from fleetseal.sim.fleet import DeviceSpec, Fleet, SimulatedDevice
 from tests.contract.test_sim_rest import ORDER, wrapped
@@ -337,3 +339,16 @@ async def test_certificates_carry_the_devices_own_time() -> None:
         device = fleet.devices[0]
         assert device.served is not None
         assert x509.load_der_x509_certificate(device.served).not_valid_before_utc.year in (1972, 1973)
+
+
+async def test_an_endless_answer_lets_others_have_their_turn() -> None:
+    """Also while TLS is being ended, where nothing that is written ever has to wait."""
+
+    class Dropping:
+        def write(self, part: bytes) -> None: ...
+
+        async def drain(self) -> None: ...
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await hostile.answer("endless", cast("asyncio.StreamWriter", Dropping()), SystemClock())
