@@ -22,8 +22,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that run whole processes come first, so that no worker is left with them at the end."""
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    """The longest come first, so that no worker is left with one at the end: those with many nights or processes."""
+    items.sort(key=lambda item: (item.path.name != "test_torture.py", {"e2e", "docs"}.isdisjoint(item.path.parts)))
 
 
 @pytest.fixture(autouse=True)
