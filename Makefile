@@ -35,6 +35,8 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 demo: $(VENV)/.runtime
 	$(BIN)/fleetseal demo
 
+# The processes of the tests find what the first one has compiled, whatever this computer thinks of such files.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PARALLEL)
 
