@@ -27,7 +27,7 @@ from fleetseal.pki.issuer import Vault
 from fleetseal.sim.fleet import PASSWORD, USERNAME, DeviceSpec, Fleet, SimulatedDevice
 from fleetseal.store import inventory as rows
 from fleetseal.store import tasks as store
-from fleetseal.store.database import Database
+from tests.support import open_database
 
 PASSPHRASE = Secret("correct horse battery staple")
 
@@ -161,7 +161,7 @@ async def make_services(
 
     return Services(
         data=data,
-        database=await Database.open(data / "fleetseal.db"),
+        database=await open_database(data / "fleetseal.db"),
         clock=clock,
         rng=rng,
         sealer=Sealer(load_or_create_key(data / "secrets.key", rng), rng),

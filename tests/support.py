@@ -2,9 +2,12 @@
 
 import asyncio
 import hashlib
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from fleetseal.core.runtime import SystemClock
+from fleetseal.store.database import Database
 
 LOGGERS = (None, "dbos", "alembic", "uvicorn.access", "aiosqlite")
 """Those to which the product gives a handler or a level (core/log.py); the root first."""
@@ -84,3 +87,18 @@ class Turns(SystemClock):
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)
         self._slept += seconds
+
+
+_empty: list[bytes] = []
+
+
+async def open_database(file: Path) -> Database:
+    """The store in this file; a new one has the newest schema. The migrations, a tenth of a second, run once."""
+    if not _empty:
+        with tempfile.TemporaryDirectory() as directory:
+            first = Path(directory) / "fleetseal.db"
+            await (await Database.open(first)).close()
+            _empty.append(first.read_bytes())
+    if not file.exists():
+        file.write_bytes(_empty[0])
+    return await Database.open(file)

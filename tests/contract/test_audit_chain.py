@@ -15,7 +15,7 @@ from fleetseal.core.errors import StoreError
 from fleetseal.store import audit
 from fleetseal.store.audit import START, Broken, Fault, Record, Verdict, judge
 from fleetseal.store.database import Database
-from tests.support import NOW
+from tests.support import NOW, open_database
 
 COUNT = 1000
 
@@ -106,7 +106,7 @@ def test_an_exchange_of_each_record_with_the_next_is_located() -> None:
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "fleetseal.db")
+    opened = await open_database(tmp_path / "fleetseal.db")
     yield opened
     await opened.close()
 

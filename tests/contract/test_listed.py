@@ -1,6 +1,7 @@
 """The listing of devices is never stale, and its pages are what filters and orders say, place after place."""
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import pairwise
@@ -235,10 +236,11 @@ FILTERS: list[tuple[str, ...]] = [
 ]
 
 
-@pytest_asyncio.fixture
-async def grown(services: Services) -> Services:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def grown_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Many devices of many kinds."""
-    world = Fleet(7)
+    data, world = tmp_path_factory.mktemp("grown"), Fleet(7)
+    services = await make_services(data, None, clock=FakeClock())
     async with services.database.transaction() as tx:
         for number in range(40):
             device = await world.new_device(tx)
@@ -248,7 +250,17 @@ async def grown(services: Services) -> Services:
             for _ in range(25):
                 await act(world, tx)
         await world.new_task(tx)
-    return services
+    await services.database.close()
+    return data
+
+
+@pytest_asyncio.fixture
+async def grown(grown_data: Path, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Services]:
+    """Those devices, in a store of the test's own."""
+    shutil.copytree(grown_data, tmp_path / "data")
+    made = await make_services(tmp_path / "data", None, clock=clock)
+    yield made
+    await made.database.close()
 
 
 async def walked(services: Services, **wanted: Any) -> list[dict[str, Any]]:

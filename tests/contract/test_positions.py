@@ -15,13 +15,13 @@ from fleetseal.store import alarms, change_log, inventory, positions, tasks
 from fleetseal.store.database import Database, Transaction
 from fleetseal.store.positions import Changed
 from fleetseal.store.schema import device
-from tests.support import NOW
+from tests.support import NOW, open_database
 from tests.world import World, add
 
 
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "fleetseal.db")
+    opened = await open_database(tmp_path / "fleetseal.db")
     yield opened
     await opened.close()
 

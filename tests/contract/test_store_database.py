@@ -16,12 +16,12 @@ from sqlalchemy import text
 from fleetseal.core.errors import Conflict, StoreError
 from fleetseal.store import inventory, settings
 from fleetseal.store.database import Database, Transaction
-from tests.support import NOW
+from tests.support import NOW, open_database
 
 
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "fleetseal.db")
+    opened = await open_database(tmp_path / "fleetseal.db")
     yield opened
     await opened.close()
 

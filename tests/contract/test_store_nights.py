@@ -14,7 +14,7 @@ from fleetseal.store import nights, renewals, tasks
 from fleetseal.store.database import Database, Transaction
 from fleetseal.store.nights import NightId
 from fleetseal.store.schema import authority, device, issuance, job
-from tests.support import NOW
+from tests.support import NOW, open_database
 
 DAY = timedelta(days=1)
 
@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """Ten devices with a certificate each: number n is due n days from now."""
-    database = await Database.open(tmp_path / "fleetseal.db")
+    database = await open_database(tmp_path / "fleetseal.db")
     async with database.transaction() as tx:
         await tx.execute(
             insert(authority).values(

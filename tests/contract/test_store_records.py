@@ -16,7 +16,7 @@ from fleetseal.core.secrets import Sealer
 from fleetseal.store import alarms, audit, inventory, settings
 from fleetseal.store.audit import Verdict
 from fleetseal.store.database import Database
-from tests.support import NOW, FakeRng
+from tests.support import NOW, FakeRng, open_database
 
 SERIAL = "B8A44F631339"
 SEALER = Sealer(bytes(32), FakeRng())
@@ -24,7 +24,7 @@ SEALER = Sealer(bytes(32), FakeRng())
 
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "fleetseal.db")
+    opened = await open_database(tmp_path / "fleetseal.db")
     yield opened
     await opened.close()
 

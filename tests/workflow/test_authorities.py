@@ -21,16 +21,15 @@ from fleetseal.pki import chain, keys
 from fleetseal.pki.issuer import Vault
 from fleetseal.store import audit
 from fleetseal.store import authorities as rows
-from fleetseal.store.database import Database
 from fleetseal.store.schema import authority, issuance
-from tests.support import FakeClock
+from tests.support import FakeClock, open_database
 
 PASSPHRASE = Secret("correct horse battery staple")
 
 
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[Services]:
-    database = await Database.open(tmp_path / "fleetseal.db")
+    database = await open_database(tmp_path / "fleetseal.db")
     yield Services(
         data=tmp_path,
         database=database,

@@ -16,13 +16,14 @@ from fleetseal.jobs.run import Run
 from fleetseal.store import inventory, tasks
 from fleetseal.store.database import Database
 from fleetseal.store.tasks import JobRecord
+from tests.support import open_database
 
 CLOCK = SystemClock()
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(tmp_path / "fleetseal.sqlite")
+    database = await open_database(tmp_path / "fleetseal.sqlite")
     yield database
     await database.close()
 

@@ -21,9 +21,9 @@ from fleetseal.operations.services import Services
 from fleetseal.pki import chain
 from fleetseal.pki.issuer import Vault
 from fleetseal.store import audit, certificates, inventory
-from fleetseal.store.database import Database, Transaction
+from fleetseal.store.database import Transaction
 from tests.pki import NOW, chains_to, key
-from tests.support import FakeClock
+from tests.support import FakeClock, open_database
 
 PASSPHRASE = Secret("correct horse battery staple")
 JOB = JobId(1)
@@ -31,7 +31,7 @@ JOB = JobId(1)
 
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[Services]:
-    database = await Database.open(tmp_path / "fleetseal.db")
+    database = await open_database(tmp_path / "fleetseal.db")
     made = Services(
         data=tmp_path,
         database=database,

@@ -12,12 +12,12 @@ from fleetseal.core.model import JobId, JobStatus, TaskAction
 from fleetseal.jobs.run import Cancelled, NoEffect, Run, Undo
 from fleetseal.store import inventory, tasks
 from fleetseal.store.database import Database, Transaction
-from tests.support import NOW, FakeClock
+from tests.support import NOW, FakeClock, open_database
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(tmp_path / "fleetseal.sqlite")
+    database = await open_database(tmp_path / "fleetseal.sqlite")
     yield database
     await database.close()
 
