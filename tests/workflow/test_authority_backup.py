@@ -17,7 +17,7 @@ from fleetseal.pki.issuer import KeyFile, Sealing
 from fleetseal.store import audit
 from tests.site import PASSPHRASE, make_services, site
 
-FILE = Secret("words of the file")
+FILE = Secret("Wörter der Datei, länger als ein Block von 64 Byte \N{KEY}")
 
 
 async def back_up(services: Services, **options: Any) -> list[dict[str, Any]]:
@@ -53,7 +53,8 @@ async def test_openssl_opens_each_file(tmp_path: Path) -> None:
             )
             assert opened.stdout.count("BEGIN CERTIFICATE") == certificates
             assert opened.stdout.count("BEGIN PRIVATE KEY") == 1
-            assert "PBES2, PBKDF2, AES-256-CBC, Iteration 600000" in opened.stderr
+            assert "MAC: sha256, Iteration 600000" in opened.stderr
+            assert opened.stderr.count("PBES2, PBKDF2, AES-256-CBC, Iteration 600000, PRF hmacWithSHA256") == 2
         assert (await actions(here.services))[:2] == ["ca backup", "ca backup"]
         assert not here.services.vault.is_open(_root_file(here.services)), "it was opened for the backup alone"
 

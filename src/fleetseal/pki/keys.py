@@ -206,10 +206,10 @@ def to_encrypted_pem(pkcs8: bytes, passphrase: Secret, rng: Rng, *, scrypt_p: in
     padder = padding.PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES256(key), modes.CBC(vector)).encryptor()
     ciphertext = encryptor.update(padder.update(pkcs8) + padder.finalize()) + encryptor.finalize()
-    numbers = b"".join(_integer(n) for n in (_SCRYPT_N, _SCRYPT_R, scrypt_p, 32))
-    derivation = sequence(_OID_SCRYPT, sequence(_tlv(0x04, salt), numbers))
-    encryption = sequence(_OID_AES256_CBC, _tlv(0x04, vector))
-    der = sequence(sequence(_OID_PBES2, sequence(derivation, encryption)), _tlv(0x04, ciphertext))
+    numbers = b"".join(integer(n) for n in (_SCRYPT_N, _SCRYPT_R, scrypt_p, 32))
+    derivation = sequence(_OID_SCRYPT, sequence(octet_string(salt), numbers))
+    encryption = sequence(_OID_AES256_CBC, octet_string(vector))
+    der = sequence(sequence(_OID_PBES2, sequence(derivation, encryption)), octet_string(ciphertext))
     return pem("ENCRYPTED PRIVATE KEY", der)
 
 
@@ -236,13 +236,43 @@ def sequence(*members: bytes) -> bytes:
     return _tlv(0x30, b"".join(members))
 
 
+def members(der: bytes) -> list[bytes]:
+    """The encoded members of a constructed DER value."""
+    inside, found = content(der), []
+    while inside:
+        _, end = _bounds(inside)
+        found.append(inside[:end])
+        inside = inside[end:]
+    return found
+
+
+def content(der: bytes) -> bytes:
+    """Of the first DER value there."""
+    start, end = _bounds(der)
+    return der[start:end]
+
+
+def octet_string(content: bytes) -> bytes:
+    return _tlv(0x04, content)
+
+
+def integer(value: int) -> bytes:
+    """A DER INTEGER that is not negative."""
+    return _tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
 def bit_string(content: bytes) -> bytes:
     """A DER BIT STRING of whole octets."""
     return _tlv(0x03, b"\x00" + content)
 
 
-def _integer(value: int) -> bytes:
-    return _tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+def _bounds(der: bytes) -> tuple[int, int]:
+    """Where the content of the first DER value begins and ends."""
+    size, start = der[1], 2
+    if size & 0x80:
+        start += size & 0x7F
+        size = int.from_bytes(der[2:start], "big")
+    return start, start + size
 
 
 def _tlv(tag: int, content: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Files that people bring and take away: PKCS#12, and PEM or DER in one file or several."""
 
+import hashlib
+import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from fleetseal.pki import chain, keys
 
 _KEY_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _LARGEST_FILE = 1 << 20
-_ROUNDS = 600_000  # PBKDF2-HMAC-SHA256 (OWASP, 2023)
+_ROUNDS = 600_000  # PBKDF2-HMAC-SHA256 (OWASP, 2023); of the MAC too, by which a passphrase can be tried as well
 _ROUNDS_FOR_DEVICES = 2048
 
 
@@ -61,8 +63,13 @@ def read(files: Iterable[bytes], passphrase: Secret | None) -> Contents:
 
 
 def write(name: str, key: bytes, certificates: tuple[bytes, ...], passphrase: Secret) -> bytes:
-    """A PKCS#12 file (PBES2, AES-256, HMAC-SHA256): the key (PKCS#8 DER), its certificate first, then the chain."""
-    return _written(name, key, certificates, _encryption(passphrase, old=False, rounds=_ROUNDS))
+    """A PKCS#12 file (PBES2, AES-256, HMAC-SHA256): the key (PKCS#8 DER), its certificate first, then the chain.
+
+    Takes about a second, as trying a passphrase does.
+    """
+    return _remade_mac(
+        _written(name, key, certificates, _encryption(passphrase, old=False, rounds=_ROUNDS)), passphrase
+    )
 
 
 def pack(key: bytes, leaf: bytes, passphrase: Secret, *, old: bool) -> bytes:
@@ -86,6 +93,29 @@ def _written(
 ) -> bytes:
     parsed = [chain.load(der) for der in certificates]
     return pkcs12.serialize_key_and_certificates(name.encode(), keys.load(key), parsed[0], parsed[1:], encryption)
+
+
+def _remade_mac(pfx: bytes, passphrase: Secret) -> bytes:
+    """The MAC with as many rounds as the encryption: `cryptography` always writes one of 2,048 (RFC 7292 4)."""
+    version, content_info, mac = keys.members(pfx)
+    safe = keys.content(keys.members(keys.members(content_info)[1])[0])
+    digest_info, salt, _ = keys.members(mac)
+    key = _mac_key(passphrase, keys.content(salt))
+    remade = keys.sequence(keys.members(digest_info)[0], keys.octet_string(hmac.digest(key, safe, "sha256")))
+    return keys.sequence(version, content_info, keys.sequence(remade, salt, keys.integer(_ROUNDS)))
+
+
+def _mac_key(passphrase: Secret, salt: bytes) -> bytes:
+    """RFC 7292 B.2 with SHA-256, whose 32 bytes are the first block whole."""
+
+    def filled(part: bytes) -> bytes:
+        size = 64 * -(-len(part) // 64)
+        return (part * size)[:size]
+
+    block = b"\x03" * 64 + filled(salt) + filled((passphrase.reveal() + "\0").encode("utf-16-be"))
+    for _ in range(_ROUNDS):
+        block = hashlib.sha256(block).digest()
+    return block
 
 
 def _is_pkcs12(data: bytes) -> bool:
