@@ -177,6 +177,7 @@ class _Where:
 
     def __init__(self, conditions: Sequence[Condition], *, drive: int | None = None) -> None:
         self.parameters: dict[str, Any] = {}
+        self._names: dict[bytes | str, str] = {}
         self._conditions = conditions
         self._parts: list[str] = []
         self._searches = False
@@ -232,12 +233,9 @@ class _Where:
             return f"hex({of}) IN (SELECT value FROM json_each({self._bound(listed)}))"  # noqa: S608 - names of the schema
         return f"{'' if by_index else '+'}{of} IN ({', '.join(map(self._bound, test.keys))})"
 
-    def _bound(self, value: Any) -> str:
-        """One name for each value: what is said twice is bound once."""
-        for name, bound in self.parameters.items():
-            if bound == value:
-                return f":{name}"
-        name = f"p{len(self.parameters)}"
+    def _bound(self, value: bytes | str) -> str:
+        """What is said twice is bound once."""
+        name = self._names.setdefault(value, f"p{len(self._names)}")
         self.parameters[name] = value
         return f":{name}"
 
