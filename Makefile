@@ -46,7 +46,7 @@ fuzz: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy src tests
+	$(BIN)/mypy src tests benchmarks
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 pages: node_modules/.package-lock.json

@@ -37,6 +37,7 @@ def test_the_three_factory_certificates_of_a_real_device_verify() -> None:
     for leaf in recorded("certificates")[:3]:
         described = chain.describe(leaf)
         assert described.subject_serial == "b8a44f631339"
+        assert described.subject.startswith("serialNumber=b8a44f631339,")
         assert described.names == ()
         path = chain.verify_client(leaf, intermediates, anchors=roots, at=NOW)
         assert path[0] == leaf

@@ -181,13 +181,18 @@ def load(der: bytes) -> x509.Certificate:
         return x509.load_der_x509_certificate(der)
 
 
+def _text(name: x509.Name) -> str:
+    """RFC 4514, which has no name for the serialNumber of a device ID; OpenSSL calls it so."""
+    return clean(name.rfc4514_string({NameOID.SERIAL_NUMBER: "serialNumber"}), limit=500)
+
+
 def _described(certificate: x509.Certificate, der: bytes) -> Description:
     subject, issuer, public = certificate.subject, certificate.issuer, certificate.public_key()
     spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     basic = extension(certificate, x509.BasicConstraints)
     return Description(
-        subject=clean(subject.rfc4514_string(), limit=500),
-        issuer=clean(issuer.rfc4514_string(), limit=500),
+        subject=_text(subject),
+        issuer=_text(issuer),
         common_name=_attribute(subject, NameOID.COMMON_NAME),
         subject_serial=_attribute(subject, NameOID.SERIAL_NUMBER),
         names=_names(certificate),
