@@ -94,6 +94,9 @@ async def test_a_viewer_sees_everything_and_changes_nothing(browser: Browser, se
         await page.get_by_label("Name").fill("viktor")
         await page.get_by_label("Password").fill(people.PASSWORD)
         await page.keyboard.press("Enter")
+        links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+        await expect(links.filter(has_text="Audit log")).to_be_visible()
+        await expect(links.filter(has_text=re.compile("Add devices|Users|Backup"))).to_have_count(0)
         row = page.get_by_role("grid", name="Devices").get_by_role("row").nth(1)
         await row.click(button="right")
         for name in ("Refresh", "Edit…", "Remove"):

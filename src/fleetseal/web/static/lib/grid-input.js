@@ -58,6 +58,24 @@ export function listen(element, acts, signal) {
 }
 
 /**
+ * `grid` is marked while columns are out of sight to the right.
+ *
+ * @param {HTMLElement} grid
+ * @param {HTMLElement} scroller
+ * @param {AbortSignal} signal ends it
+ */
+export function hint(grid, scroller, signal) {
+  const look = () => {
+    const {scrollLeft, clientWidth, scrollWidth} = scroller;
+    grid.classList.toggle('grid-more', scrollLeft + clientWidth < scrollWidth - 1);
+  };
+  const sizes = new ResizeObserver(look);
+  for (const part of [scroller, ...scroller.children]) sizes.observe(part); // those are as wide as all columns
+  scroller.addEventListener('scroll', look, {signal, passive: true});
+  signal.addEventListener('abort', () => sizes.disconnect());
+}
+
+/**
  * @param {MouseEvent} event
  * @param {Acts} acts
  */
@@ -65,10 +83,18 @@ function click(event, {stage, view, selected}) {
   const at = view.at(event.target);
   if (!at || interactive(event.target)) return;
   if (event.shiftKey) stage.selection.extend(at.index, Math.max(0, stage.index));
-  else if (event.ctrlKey || event.metaKey) stage.selection.toggle(at.index);
+  else if (event.ctrlKey || event.metaKey || touched(event)) stage.selection.toggle(at.index);
   else stage.selection.only(at.index);
   selected();
   stage.go(at.index, Math.max(0, at.place));
+}
+
+/**
+ * A finger has no Ctrl key: each tap selects one more, or one less.
+ * @param {MouseEvent} event
+ */
+function touched(event) {
+  return event instanceof PointerEvent && event.pointerType === 'touch';
 }
 
 /**

@@ -24,7 +24,7 @@
  * grid.setRows(rows);  grid.update(rows);  grid.remove(ids);  grid.get(id);
  * grid.filter((row) => …);  grid.filter(fn, {narrows: true});  grid.filter(null);
  * grid.sort('model', {descending: true});
- * grid.selection;  grid.selectedRows();  grid.selectAll();  grid.select(ids);  grid.clearSelection();
+ * grid.selection;  grid.selectedRows();  grid.selectAll();  grid.select(ids);
  * grid.rows;                                          // all of them, in no order
  * grid.matching();                                    // the rows that the filter lets through, as they are ordered
  * grid.columns;  grid.setColumns(state);              // order, widths and what is hidden
@@ -41,7 +41,7 @@
  * - The keyboard focus is on `grid.focusable`, one element for good; the active cell is named by aria-activedescendant and
  *   is in the page even when it is scrolled out of sight, so updates, sorting and scrolling never lose it.
  * - Keys: arrows, Page Up/Down, Home/End (in the row), Ctrl+Home/End; Shift with them extends; Space selects, Ctrl+Space
- *   toggles, Ctrl+A selects all that match, Escape selects none; Enter follows the link of the active cell, else activates
+ *   toggles (as a tap does), Ctrl+A selects all that match, Escape selects none; Enter follows the link of the active cell, else activates
  *   the row; Shift+F10 or the menu key opens the menu. On a header (arrow up from the first row): Enter or Space sorts,
  *   Alt+Left/Right moves the column, Shift+Left/Right makes it narrower or wider; the menu has the same.
  *
@@ -50,7 +50,7 @@
 
 import {Columns} from './grid-columns.js';
 import {Header} from './grid-header.js';
-import {listen} from './grid-input.js';
+import {hint, listen} from './grid-input.js';
 import {Stage} from './grid-stage.js';
 import {explain, View} from './grid-view.js';
 
@@ -68,8 +68,7 @@ import {explain, View} from './grid-view.js';
  * @property {(text: string) => void} [announce]
  */
 
-/** A pause of so many milliseconds in what changes before it is told or tidied up. */
-const QUIET = 300;
+const QUIET = 300; // milliseconds without a change before it is told or tidied up
 let grids = 0;
 
 export class Grid {
@@ -103,7 +102,7 @@ export class Grid {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #quiet = undefined;
   #told = {version: 0, shown: -1, total: -1};
-  #loading = true;
+  #loading = true; // until rows are set
   #announced = '';
   #ending = new AbortController();
   #sizes = new ResizeObserver(() => this.#measure());
@@ -212,11 +211,6 @@ export class Grid {
     this.#selected();
   }
 
-  clearSelection() {
-    this.#stage.selection.none();
-    this.#selected();
-  }
-
   /**
    * These and no others; those that are not shown are left out.
    * @param {Iterable<string>} ids
@@ -287,6 +281,7 @@ export class Grid {
     }, {signal, passive: true});
     focusable.addEventListener('mouseover', (event) => explain(event.target), {signal});
     listen(focusable, this.#acts(), signal);
+    hint(this.element, focusable, signal);
     this.#sizes.observe(focusable);
   }
 
@@ -300,7 +295,10 @@ export class Grid {
       view,
       selected: () => this.#selected(),
       all: () => this.selectAll(),
-      none: () => this.clearSelection(),
+      none: () => {
+        this.#stage.selection.none();
+        this.#selected();
+      },
       activate: (index) => this.#activate(index),
       follow: () => this.#follow(),
       contextMenu: (row, at) => this.onContextMenu({ids: this.selection, row, at}),

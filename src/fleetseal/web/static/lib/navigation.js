@@ -4,8 +4,11 @@ import { api } from './api.js';
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { openMenu } from './menu.js';
+import { navigate } from './router.js';
 import { find, ROUTES } from './routes.js';
 import { kept, keep } from './storage.js';
+
+const ROLES = ['viewer', 'operator', 'administrator'];
 
 /**
  * @param {import('./routes.js').Session} session
@@ -13,7 +16,7 @@ import { kept, keep } from './storage.js';
  * @returns {{ element: HTMLElement, main: HTMLElement, arrived: (path: string) => void }} `main` is busy until a page is there
  */
 export function shell(session, left) {
-  const nav = h('nav', { id: 'navigation', 'aria-label': 'Pages' }, ...entries());
+  const nav = h('nav', { id: 'navigation', 'aria-label': 'Pages' }, ...entries(session.user?.role ?? 'viewer'));
   const main = h('main', { id: 'main', class: 'main', tabindex: '-1', 'aria-busy': 'true' });
   const toggle = h('button', {
     type: 'button', class: 'button quiet nav-toggle', 'aria-label': 'Pages', 'aria-controls': 'navigation', 'aria-expanded': 'false',
@@ -47,12 +50,13 @@ export function applyTheme() {
   else delete document.documentElement.dataset.theme;
 }
 
-function entries() {
+/** @param {import('./routes.js').User['role']} role */
+function entries(role) {
   /** @type {HTMLElement[]} */
   const made = [];
   let group = '';
   for (const one of ROUTES) {
-    if (one.label === undefined) continue;
+    if (one.label === undefined || ROLES.indexOf(role) < ROLES.indexOf(one.role ?? 'viewer')) continue;
     if (one.group !== undefined && one.group !== group) made.push(h('div', { class: 'nav-group' }, one.group));
     group = one.group ?? '';
     made.push(h('a', { href: one.path, class: one.group ? 'nav-link inner' : 'nav-link' }, one.icon && icon(one.icon),
@@ -91,6 +95,7 @@ function person(session, left) {
   button.addEventListener('click', () =>
     openMenu(button, [
       { label: 'Appearance', submenu: [theme('system', 'As the computer'), theme('light', 'Light'), theme('dark', 'Dark')] },
+      { label: 'Password…', action: () => navigate('/configuration/users') },
       { label: `Version ${session.version}`, disabled: true },
       {
         label: 'Sign out',

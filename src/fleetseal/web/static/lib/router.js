@@ -21,6 +21,7 @@ let show = null;
  */
 export function route(main, session, arrived) {
   const go = async () => {
+    for (const dialog of document.querySelectorAll('dialog[open]')) dialog.dispatchEvent(new Event('cancel'));
     visit += 1;
     const mine = visit;
     if (typeof ending === 'function') ending();

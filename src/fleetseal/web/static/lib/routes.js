@@ -14,7 +14,8 @@
  *   label?: string,
  *   icon?: string,
  *   group?: string,
- * }} Route `label`: shown in the navigation; `group`: below this heading; the page of a path has also what is below the
+ *   role?: User['role'],
+ * }} Route `label`: shown in the navigation; `group`: below this heading; `role`: the least that has use for the page; the page of a path has also what is below the
  *   path, unless a longer one has it.
  */
 
@@ -22,18 +23,18 @@
 export const ROUTES = [
   { path: '/', label: 'Dashboard', icon: 'dashboard', load: () => import('../pages/dashboard.js') },
   { path: '/devices', label: 'Devices', icon: 'device', load: () => import('../pages/devices.js') },
-  { path: '/add', label: 'Add devices', icon: 'add', load: () => import('../pages/adding.js') },
+  { path: '/add', label: 'Add devices', icon: 'add', role: 'operator', load: () => import('../pages/adding.js') },
   { path: '/alarms', label: 'Alarms', icon: 'alarm', load: () => import('../pages/alarms.js') },
   { path: '/certificates', label: 'Certificates issued', icon: 'certificate', load: () => import('../pages/certificates.js') },
   { path: '/trust', label: 'Trust', icon: 'trust', load: () => import('../pages/trust.js') },
   { path: '/configuration/certificates', label: 'Certificates', group: 'Configuration', load: () => import('../pages/configuration/certificates.js') },
   { path: '/configuration/security', label: 'Security', group: 'Configuration', load: () => import('../pages/configuration/security.js') },
-  { path: '/configuration/discovery', label: 'Discovery', group: 'Configuration', load: () => import('../pages/configuration/discovery.js') },
+  { path: '/configuration/discovery', label: 'Discovery', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/discovery.js') },
   { path: '/configuration/renewal', label: 'Renewal', group: 'Configuration', load: () => import('../pages/configuration/renewal.js') },
-  { path: '/configuration/alarms', label: 'Alarm delivery', group: 'Configuration', load: () => import('../pages/configuration/alarms.js') },
-  { path: '/configuration/users', label: 'Users and tokens', group: 'Configuration', load: () => import('../pages/configuration/users.js') },
+  { path: '/configuration/alarms', label: 'Alarm delivery', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/alarms.js') },
+  { path: '/configuration/users', label: 'Users and tokens', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/users.js') },
   { path: '/configuration/audit', label: 'Audit log', group: 'Configuration', load: () => import('../pages/configuration/audit.js') },
-  { path: '/configuration/backup', label: 'Backup', group: 'Configuration', load: () => import('../pages/configuration/backup.js') },
+  { path: '/configuration/backup', label: 'Backup', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/backup.js') },
 ];
 
 /**

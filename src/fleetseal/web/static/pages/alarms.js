@@ -6,6 +6,7 @@ import * as events from '../lib/events.js';
 import { ago, count, time } from '../lib/format.js';
 import { table } from '../lib/table.js';
 import { toast } from '../lib/toast.js';
+import { advice } from './remedies.js';
 
 /**
  * @typedef {{
@@ -89,7 +90,7 @@ function listed(rows, none, may, acknowledge) {
       { key: 'severity', label: 'Severity', render: severity },
       { key: 'cause', label: 'Cause', render: (one) => sentence(one.cause) },
       { key: 'object', label: 'About', render: (one) => about(one) },
-      { key: 'message', label: 'What happened, and what to do' },
+      { key: 'message', label: 'What happened, and what to do', render: (one) => advice(one.message, deviceOf(one)) },
       { key: 'since', label: 'Since', render: (one) => h('time', { datetime: one.since, title: time(one.since) }, ago(one.since)) },
       {
         key: 'acknowledged', label: 'Acknowledged',
@@ -105,9 +106,14 @@ function severity({ severity: level }) {
 }
 
 /** A device leads to its page. @param {Alarm} alarm */
-function about({ object }) {
-  const device = /^(?:device )?(\d+|[0-9A-Fa-f]{12}|(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})$/.exec(object);
-  return device ? h('a', { href: `/devices/${encodeURIComponent(device[1] ?? '')}` }, isolated(object)) : isolated(object);
+function about(alarm) {
+  const device = deviceOf(alarm);
+  return device === null ? isolated(alarm.object) : h('a', { href: `/devices/${encodeURIComponent(device)}` }, isolated(alarm.object));
+}
+
+/** The device that it is about, as an address of its page names it. @param {Alarm} alarm */
+function deviceOf({ object }) {
+  return /^(?:device )?(\d+|[0-9A-Fa-f]{12}|(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})$/.exec(object)?.[1] ?? null;
 }
 
 /**

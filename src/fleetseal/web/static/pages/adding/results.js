@@ -6,6 +6,7 @@ import { field } from '../../lib/form.js';
 import * as format from '../../lib/format.js';
 import { table } from '../../lib/table.js';
 import { actions, action, ask, outcome, state, told } from '../configuration/frame.js';
+import { advice } from '../remedies.js';
 import { identified } from './sightings.js';
 import { trust } from './trust.js';
 
@@ -81,7 +82,7 @@ export class Results {
         { key: 'model', label: 'Model', render: ({ row }) => isolated(row.model) },
         { key: 'mac', label: 'MAC address', render: ({ row }) => isolated(row.mac) },
         { key: 'trust', label: 'Trust', render: ({ row }) => trust(row.trust) },
-        { key: 'message', label: 'Remark', render: ({ message }) => isolated(message) },
+        { key: 'message', label: 'Remark', render: ({ message, row }) => advice(message, row.device?.id) },
       ],
     }));
     const fresh = rows.filter(({ row }) => row.device?.status === 'Setup needed');

@@ -15,6 +15,7 @@ import { Grid } from '../../lib/grid.js';
 import { openMenu } from '../../lib/menu.js';
 import { announce } from '../../lib/toast.js';
 import { facts, state } from '../configuration/frame.js';
+import { advice } from '../remedies.js';
 import { explained, trust } from './trust.js';
 
 const ROW = 28;
@@ -122,7 +123,7 @@ function details(row) {
       ['Host name', row.hostname !== null && isolated(row.hostname)],
       ['Also at', (row.also_at ?? []).length > 0 && isolated((row.also_at ?? []).join(', '))],
       ['State', row.needs_setup && 'Factory state: it has no administrator yet.'],
-      ['Remark', row.message !== '' && isolated(row.message)],
+      ['Remark', row.message !== '' && advice(row.message)],
     ]),
     buttons: [{ label: 'Close', kind: 'primary', value: null }],
   });

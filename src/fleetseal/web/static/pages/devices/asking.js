@@ -5,6 +5,7 @@ import { dialog, message } from '../../lib/dialog.js';
 import { h } from '../../lib/dom.js';
 import { complete, field } from '../../lib/form.js';
 import { toast } from '../../lib/toast.js';
+import { advice } from '../remedies.js';
 
 const LOCKED = 423;
 
@@ -45,7 +46,7 @@ export async function guarded(action) {
     await action();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (error.code !== 'not-signed-in') await message({ title: 'This was not done', text: error.detail });
+    if (error.code !== 'not-signed-in') await message({ title: 'This was not done', text: h('p', null, advice(error.detail)) });
   }
 }
 

@@ -6,16 +6,23 @@ import * as events from '../../lib/events.js';
 import { icon } from '../../lib/icons.js';
 import { openMenu } from '../../lib/menu.js';
 import { navigate } from '../../lib/router.js';
+import { advice } from '../remedies.js';
 import { enable, menu, refresh } from './actions.js';
 import { guarded } from './asking.js';
-import { entries } from './certificates.js';
+import { deleteCertificate, entries, installCertificates } from './certificates.js';
 import { addressLink, state, STATUSES } from './columns.js';
 import { certificateCard, factsCard } from './facts.js';
 import { historyCard } from './history.js';
 import { editDevices, setClock, setUp } from './dialogs.js';
+import { enableHttps } from './enable.js';
 import { trustDevices } from './trust.js';
 
 /** @typedef {import('./filter.js').Device} Device */
+
+/** What an address may ask for: each is a dialog, so that a link alone does nothing. @type {Record<string, (devices: Device[]) => unknown>} */
+const ASKED = {
+  enable: enableHttps, edit: editDevices, trust: trustDevices, setup: setUp, install: installCertificates, delete: deleteCertificate,
+};
 
 /**
  * @param {HTMLElement} main
@@ -23,7 +30,7 @@ import { trustDevices } from './trust.js';
  * @param {string} reference
  * @returns {Promise<() => void>}
  */
-export async function details(main, { session }, reference) {
+export async function details(main, { session, query }, reference) {
   let device = await api.get(`devices/${encodeURIComponent(reference)}`);
   const authorities = await api.get('authorities');
   const top = h('div', { class: 'details-top' });
@@ -39,6 +46,11 @@ export async function details(main, { session }, reference) {
     h('div', { class: 'details-columns' }, left, h('div', { class: 'details-column' }, history))));
   draw();
   await historyCard(history, device, session);
+  const asked = ASKED[query.get('do') ?? ''];
+  if (asked !== undefined) {
+    window.history.replaceState(null, '', `/devices/${device.id}`);
+    if (session.user?.role !== 'viewer') void guarded(() => asked([device]));
+  }
   let latest = 0;
   const again = async () => {
     latest += 1;
@@ -110,7 +122,7 @@ function todo(device, session) {
     h('ul', { class: 'todo' }, ...found.map(({ what, reason, shape }) => {
       const way = ways.find((one) => one.fits(what));
       const allowed = way !== undefined && session.user?.role !== 'viewer' && (!way.administrator || session.user?.role === 'administrator');
-      return h('li', null, h('div', null, h('strong', null, state(what, shape)), h('p', null, isolated(reason))),
+      return h('li', null, h('div', null, h('strong', null, state(what, shape)), h('p', null, allowed ? isolated(reason) : advice(reason, device.id))),
         allowed && h('button', { type: 'button', class: 'button', onclick: () => void guarded(way.act) }, way.label));
     })));
 }

@@ -7,6 +7,7 @@ import { field } from '../../lib/form.js';
 import { count } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
 import { table } from '../../lib/table.js';
+import { advice } from '../remedies.js';
 import { begun, postSigning, selection } from './asking.js';
 import { state } from './columns.js';
 
@@ -152,7 +153,7 @@ function planned(lines, renewAll) {
         { key: 'mac', label: 'MAC address', render: (one) => h('span', { class: 'mono nowrap' }, one.mac) },
         { key: 'address', label: 'Address' },
         { key: 'plan', label: 'Plan', render: (one) => state(one.plan, SHAPES[one.plan]) },
-        { key: 'description', label: 'Description', render: (one) => isolated(one.description) },
+        { key: 'description', label: 'Description', render: (one) => (one.plan === 'Failed' ? advice(one.description, one.id) : isolated(one.description)) },
       ],
       rows: shown,
       empty: 'No device.',

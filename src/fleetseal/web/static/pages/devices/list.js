@@ -29,7 +29,7 @@ export async function list(main, { query, session }) {
     label: 'Devices',
     columns: columns(),
     sort: { key: 'address', descending: false },
-    empty: ({ total }) => (total > 0 ? 'No device matches the filter.' : empty()),
+    empty: ({ total }) => (total > 0 ? 'No device matches the filter.' : empty(session)),
     announce,
   });
   const row = keeping();
@@ -261,9 +261,10 @@ function rowsPassing(rows, text) {
   }
 }
 
-function empty() {
+/** @param {import('../../lib/routes.js').Session} session */
+function empty(session) {
   return h('div', { class: 'empty' },
     h('p', null, 'There are no devices yet.'),
     h('p', null, 'Fleetseal finds the cameras of your network, or takes their addresses.'),
-    h('a', { class: 'button primary', href: '/add' }, icon('add'), 'Add devices'));
+    session.user?.role !== 'viewer' && h('a', { class: 'button primary', href: '/add' }, icon('add'), 'Add devices'));
 }

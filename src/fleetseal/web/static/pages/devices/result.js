@@ -10,6 +10,7 @@ import { Grid } from '../../lib/grid.js';
 import { icon } from '../../lib/icons.js';
 import { sheet } from '../../lib/sheet.js';
 import { announce } from '../../lib/toast.js';
+import { advice } from '../remedies.js';
 import { guarded } from './asking.js';
 import { state } from './columns.js';
 import { cancel, OUTCOMES, retriable, retry, STATES } from './task.js';
@@ -161,7 +162,7 @@ function stepsOf(device) {
   if (!device) return [h('p', { class: 'quiet-text' }, 'Select a device to see its steps.')];
   return [
     h('h3', null, isolated(device.mac), ' ', isolated(device.address)),
-    h('p', null, isolated(device.description)),
+    h('p', null, advice(device.description, device.mac ?? device.address)),
     h('ol', { class: 'step-list' }, ...device.steps.map((/** @type {any} */ step) =>
       h('li', null, h('span', { class: 'step-name' }, step.name), h('span', { class: 'badge' }, step.state),
         h('span', { class: 'quiet-text' }, time(step.at)), isolated(step.detail)))),
