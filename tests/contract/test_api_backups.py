@@ -39,7 +39,7 @@ async def test_a_download_restores_the_system(api: httpx.AsyncClient, tmp_path: 
     assert answer.headers["content-disposition"].startswith('attachment; filename="fleetseal-2')
     assert b"validity-days" not in answer.content
     assert names(tmp_path / "data") == before, "nothing is left behind"
-    (record,) = (await api.get("/audit", params={"filter": "action:backup"})).json()
+    (record,) = (await api.get("/audit", params={"filter": "action:backup"})).json()["items"]
     assert (record["action"], record["object"]) == ("backup", "download")
     assert PASSPHRASE not in str(record)
 
@@ -64,7 +64,7 @@ async def test_a_download_needs_a_passphrase_and_nothing_else(api: httpx.AsyncCl
     answer = await api.post("/backups/download", json=body)
     assert answer.status_code == 422
     assert PASSPHRASE not in answer.text
-    assert (await api.get("/audit", params={"filter": "action:backup"})).json() == []
+    assert (await api.get("/audit", params={"filter": "action:backup"})).json()["items"] == []
 
 
 async def test_a_download_that_cannot_be_made_says_so(api: httpx.AsyncClient, tmp_path: Path) -> None:

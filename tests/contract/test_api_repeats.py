@@ -47,7 +47,7 @@ async def devices(api: httpx.AsyncClient) -> int:
 
 
 async def imports(api: httpx.AsyncClient) -> int:
-    return len([one for one in (await api.get("/audit")).json() if one["action"] == "device import"])
+    return len([one for one in (await api.get("/audit")).json()["items"] if one["action"] == "device import"])
 
 
 # ---------------------------------------------------------------- once

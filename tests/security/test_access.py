@@ -340,7 +340,7 @@ async def test_the_audit_trail_names_who_asked(application: Application) -> None
     program = await people.token(application, "backup-script", Role.ADMINISTRATOR)
     for number, client in enumerate((browser, program, own(application)), 1):
         assert (await client.put("/settings/https.soak-seconds", json={"value": str(number)})).status_code == 200
-    records = (await own(application).get("/audit", params={"filter": "action:settings set"})).json()
+    records = (await own(application).get("/audit", params={"filter": "action:settings set"})).json()["items"]
     actors = [record["actor"] for record in records]
     assert actors[1:3] == ["token backup-script", "anna"]
     assert actors[0] == people.here()

@@ -122,7 +122,7 @@ async def test_hostile_text_of_devices_stays_text(page: Page) -> None:
         for number, text in enumerate(HOSTILE, 1)
     ]
     progress = {"stage": "Identify", "total": 40, "done": 23, "found": 23, "rate": 5, "seconds_left": 3}
-    shown = {"begun": "2026-11-23T12:00:00Z", "count": len(rows), "devices": rows, "others": 1}
+    shown = {"begun": "2026-11-23T12:00:00Z", "count": len(rows), "devices": rows, "next": None, "others": 1}
     running = shown | {"state": "running", "progress": progress, "problem": None}
     stopped = shown | {"state": "stopped", "progress": None, "problem": HOSTILE[1]}
 

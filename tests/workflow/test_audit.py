@@ -64,7 +64,7 @@ def tamper(services: Services, statement: str) -> None:
 
 
 async def listed(services: Services, *filters: str, **times: str) -> list[int]:
-    return [one["number"] for one in await trail.newest(services, Wanted(filters, **times))]
+    return [one["number"] for one in (await trail.page(services, Wanted(filters, **times)))["items"]]
 
 
 async def test_records_are_found_by_words_columns_and_time(services: Services) -> None:
@@ -80,20 +80,27 @@ async def test_records_are_found_by_words_columns_and_time(services: Services) -
     assert await listed(services, until="2026-11-23T13:02+01:00") == [2, 1]
     assert await listed(services, since="2026-11-23", until="2026-11-23") == [3, 2, 1]
     assert await listed(services, until="2026-11-22") == []
-    assert [one["number"] for one in await trail.newest(services, EVERYTHING, before=3, limit=1)] == [2]
+    first = await trail.page(services, EVERYTHING, limit=1)
+    second = await trail.page(services, EVERYTHING, after=first["next"], limit=1)
+    assert [one["number"] for one in second["items"]] == [first["items"][0]["number"] - 1]
+    assert second["total"] == first["total"] == first["items"][0]["number"]
+    rest = await trail.page(services, EVERYTHING, after=second["next"])
+    assert (rest["items"][-1]["number"], rest["next"]) == (1, None)
+    with pytest.raises(InvalidInput):
+        await trail.page(services, Wanted(("action:x",)), after=first["next"])
     assert [one["number"] for one in await trail.oldest(services, EVERYTHING, after=1, limit=1)] == [2]
 
 
 @pytest.mark.parametrize("wanted", [Wanted(since="yesterday"), Wanted(until=""), Wanted(("'",))])
 async def test_what_is_no_time_or_no_filter_is_refused(services: Services, wanted: Wanted) -> None:
     with pytest.raises(InvalidInput):
-        await trail.newest(services, wanted)
+        await trail.page(services, wanted)
 
 
 @pytest.mark.parametrize("limit", [0, 1001])
 async def test_an_answer_is_bounded(services: Services, limit: int) -> None:
     with pytest.raises(InvalidInput, match="from 1 to 1000"):
-        await trail.newest(services, EVERYTHING, limit=limit)
+        await trail.page(services, EVERYTHING, limit=limit)
 
 
 # ---------------------------------------------------------------- verification

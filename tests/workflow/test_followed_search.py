@@ -40,6 +40,10 @@ async def test_targets_are_looked_at_one_by_one_and_adopted_where_they_were_seen
         told = row(search)
         assert (told["state"], told["count"], told["problem"], told["progress"]) == ("finished", 3, None, None)
         rows = told["devices"]
+        parts = [search.shown(0, 2), search.shown(2, 2)]
+        assert [(part["devices"], part["next"]) for part in parts if part] == [(rows[:2], 2), (rows[2:], None)]
+        with pytest.raises(InvalidInput):
+            search.shown(-1)
         assert [one["mac"].replace(":", "") for one in rows] == [one.serial for one in place.fleet.devices]
         assert [one["result"] for one in rows] == ["found"] * 3
         assert [one["trust"] for one in rows] == ["factory", "plain", "factory"]

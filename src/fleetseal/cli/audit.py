@@ -55,7 +55,7 @@ async def list_(
         How many at most, up to 1000. All of them: audit export.
     """
     async with connected(common) as client:
-        records = await client.get("audit", query=_query(filters, since, until, limit=limit))
+        records = (await client.get("audit", query=_query(filters, since, until, limit=limit)))["items"]
         await tell_suspended(client)
     if common.json:
         output.as_json(records)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
-from fleetseal.core.errors import Conflict, FleetsealError
+from fleetseal.core.errors import Conflict, FleetsealError, InvalidInput
 from fleetseal.core.runtime import Clock
 from fleetseal.core.text import timestamp
+from fleetseal.operations import places
 from fleetseal.operations.discover import Discovery, Search
 from fleetseal.operations.listing import Row
 
@@ -39,19 +40,27 @@ class FollowedSearch:
         self._work = None
         return self._run(search)
 
-    def shown(self, after: int = 0) -> Row | None:
-        """None, where there was no search yet; or `{"state","begun","progress","count","devices","others","problem"}`;
-        `state` is `running`, `finished`, `stopped` or `failed`. While it runs, `devices` are those identified beyond
-        the first `after`, as far as they are known; afterwards all of them, as they finally are."""
+    def shown(self, after: int = 0, limit: int = 1000) -> Row | None:
+        """None, where there was no search yet; or `{"state","begun","progress","count","devices","next","others",
+        "problem"}`; `state` is `running`, `finished`, `stopped` or `failed`.
+
+        `devices` are at most `limit` beyond the first `after`: while it runs, in the order in which they are identified
+        and as far as they are known; afterwards as they finally are. `next` is the `after` of those that follow, null
+        where none do yet. Raises InvalidInput for an `after` or a limit that is none.
+        """
+        places.check(limit)
+        if after < 0:
+            raise InvalidInput("The place to continue from is a number of devices.")
         if self._begun is None:
             return None
-        running = self._state == "running"
+        running, end = self._state == "running", after + limit
         return {
             "state": self._state,
             "begun": timestamp(self._begun),
             "progress": self._discovery.progress if running else None,
             "count": len(self._rows),
-            "devices": self._rows[max(after, 0) :] if running else self._rows,
+            "devices": self._rows[after:end],
+            "next": end if end < len(self._rows) else None,
             "others": self._others,
             "problem": self._problem,
         }

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from fleetseal.core.errors import InvalidInput
 from fleetseal.core.model import mac_of, serial_of
-from fleetseal.operations import anchors
+from fleetseal.operations import anchors, places
 from fleetseal.operations.listing import words
 from fleetseal.operations.services import Services
 from fleetseal.operations.settings import current
 from fleetseal.store import audit
 from fleetseal.store.audit import Broken, Fault, Record, Verdict
+from fleetseal.store.device_pages import Place
 
 Row = dict[str, Any]
 
@@ -32,18 +33,29 @@ class Wanted:
     until: str | None = None
 
 
-async def newest(services: Services, wanted: Wanted, *, before: int | None = None, limit: int = 100) -> list[Row]:
-    """At most `limit` records, newest first; with `before`, those with smaller numbers.
+async def page(services: Services, wanted: Wanted, *, after: str | None = None, limit: int = 100) -> Row:
+    """`{"items","next","total"}` of records, newest first.
 
-    Each: `{"number","at","actor","action","object","detail","previous","hash"}`, `at` as it was hashed. Raises
-    InvalidInput for a limit, a filter or a time that is none, StoreError for a record that cannot be read.
+    `next` is where the next page begins, null after the last; `total` how many records there were for the first page,
+    null where not all are wanted. Each record: `{"number","at","actor","action","object","detail","previous","hash"}`,
+    `at` as it was hashed. Raises InvalidInput for a limit, a filter, a time or a place that is none, StoreError for a
+    record that cannot be read.
     """
+    _check(limit)
+    name = places.name_of_list("audit", wanted.since, wanted.until, *wanted.filters)
+    place, total = (None, 0) if after is None else places.read(after, name)
     async with services.database.reading() as tx:
-        return await _some(audit.newest(tx, before=before), wanted, limit)
+        found = await _some(audit.newest(tx, before=place and place.id), wanted, limit + 1)
+        if place is None:
+            total = max([one["number"] for one in await _some(audit.newest(tx), Wanted(), 1)], default=0)
+    items = found[:limit]
+    following = places.write(Place(b"", items[-1]["number"]), total, name) if len(found) > limit else None
+    return {"items": items, "next": following, "total": total if wanted == Wanted() else None}
 
 
 async def oldest(services: Services, wanted: Wanted, *, after: int = 0, limit: int = MOST) -> list[Row]:
-    """As `newest`, the other way round: those with larger numbers than `after`, oldest first."""
+    """Records as in `page`, the other way round: at most `limit` with larger numbers than `after`, oldest first."""
+    _check(limit)
     async with services.database.reading() as tx:
         return await _some(audit.oldest(tx, after=after), wanted, limit)
 
@@ -131,9 +143,12 @@ def _sentence(broken: Broken) -> str:
     }[broken.fault] + " What comes after proves nothing."
 
 
-async def _some(entries: AsyncIterator[Record], wanted: Wanted, limit: int) -> list[Row]:
+def _check(limit: int) -> None:
     if not 1 <= limit <= MOST:
         raise InvalidInput(f"The limit is a whole number from 1 to {MOST}.")
+
+
+async def _some(entries: AsyncIterator[Record], wanted: Wanted, limit: int) -> list[Row]:
     passes, rows = _compiled(wanted), []
     async for entry in entries:
         if passes(entry):

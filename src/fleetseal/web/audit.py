@@ -8,7 +8,7 @@ from fleetseal.operations import trail
 from fleetseal.operations.trail import Wanted
 from fleetseal.web.auth import ADMINISTRATOR, Guarded, needs
 from fleetseal.web.backend import Asked
-from fleetseal.web.lists import Filters
+from fleetseal.web.lists import After, Filters
 from fleetseal.web.schemas import AuditVerification
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=Guarded)
@@ -27,15 +27,15 @@ def _wanted(
 Chosen = Annotated[Wanted, Depends(_wanted)]
 
 
-@router.get("", summary="Records, the newest first; `before` a number, those with smaller ones")
+@router.get("", summary="Records, the newest first, page by page")
 @needs(ADMINISTRATOR)  # it tells who works here, when and from where
 async def list_records(
     backend: Asked,
     wanted: Chosen,
-    before: Number | None = None,
+    after: After = None,
     limit: int = 100,
-) -> list[dict[str, Any]]:
-    return await trail.newest(backend.services, wanted, before=before, limit=limit)
+) -> dict[str, Any]:
+    return await trail.page(backend.services, wanted, after=after, limit=limit)
 
 
 @router.get("/export", summary="Records, the oldest first; `after` a number, those with larger ones")

@@ -43,8 +43,8 @@ async def begin_search(backend: Asked, followed: Followed, body: Search) -> Row 
 
 @router.get("/search", summary="The search that was begun last, and what it has found; null when there was none")
 @needs(OPERATOR)
-async def follow_search(followed: Followed, after: int = 0) -> Row | None:
-    return followed.shown(after)
+async def follow_search(followed: Followed, after: int = 0, limit: int = 1000) -> Row | None:
+    return followed.shown(after, limit)
 
 
 @router.post("/search/stop", summary="End the search; what was found until now stays to be seen")

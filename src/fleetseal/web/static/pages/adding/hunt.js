@@ -14,7 +14,7 @@ const LOOK_MS = 500;
 /** @type {Record<string, string>} */
 const STAGES = { Listen: 'Listening to announcements', Scan: 'Trying addresses', Identify: 'Looking at what answered' };
 
-/** @typedef {{ state: string, begun: string, progress: Record<string, any> | null, count: number, devices: any[], others: number, problem: string | null }} Search */
+/** @typedef {{ state: string, begun: string, progress: Record<string, any> | null, count: number, devices: any[], next: number | null, others: number, problem: string | null }} Search */
 
 export class Hunt {
   element = h('div', { class: 'stack' });
@@ -33,7 +33,7 @@ export class Hunt {
   /** @param {import('../../lib/routes.js').Session} session */
   constructor(session) {
     this.#session = session;
-    this.#stop = action('Stop', this.#said, async () => this.#draw(await api.post('discovery/search/stop')));
+    this.#stop = action('Stop', this.#said, async () => this.#draw(await whole(await api.post('discovery/search/stop'))));
     this.#add = action('Add\u2026', this.#said, () => this.#adopt(), { kind: 'primary' });
     const details = action('Details\u2026', this.#said, async () => this.#sightings.details());
     const choose = action('Select all new', this.#said, async () => this.#sightings.choose());
@@ -74,8 +74,8 @@ export class Hunt {
         const search = await api.get(`discovery/search?after=${after}`);
         if (this.#left) return;
         running = search.state === 'running';
-        after = search.count;
-        this.#draw(search);
+        after += search.devices.length;
+        this.#draw(await whole(search));
       }
     } catch (error) {
       if (!this.#left) this.#said.say(told(error), 'bad');
@@ -120,6 +120,19 @@ export class Hunt {
   #label(many) {
     replace(this.#add, many === 0 ? 'Add\u2026' : `Add ${format.count(many, 'device')}\u2026`);
   }
+}
+
+/** A search that has ended, with all that it found. @param {Search} search @returns {Promise<Search>} */
+async function whole(search) {
+  if (search.state === 'running') return search;
+  /** @type {any[]} */
+  const devices = [];
+  for (let after = /** @type {number | null} */ (0); after !== null;) {
+    const part = await api.get(`discovery/search?after=${after}`);
+    devices.push(...part.devices);
+    after = part.next;
+  }
+  return { ...search, devices };
 }
 
 /** @param {Record<string, any>} progress */

@@ -79,34 +79,32 @@ function search(wanted, load, said) {
 }
 
 /**
- * Records before `before`, the newest first.
+ * The newest records, or those after a page.
  *
  * @param {URLSearchParams} query
- * @param {number | null} before
- * @returns {Promise<Entry[]>}
+ * @param {string | null} after `next` of that page
+ * @returns {Promise<{ items: Entry[], next: string | null }>}
  */
-async function page(query, before) {
+function page(query, after) {
   const asked = new URLSearchParams(query);
   asked.set('limit', String(PAGE));
-  if (before !== null) asked.set('before', String(before));
-  const answer = await api.get(`audit?${asked}`);
-  return Array.isArray(answer) ? answer : answer.items;
+  if (after !== null) asked.set('after', after);
+  return api.get(`audit?${asked}`);
 }
 
 /**
  * @param {HTMLElement} place
  * @param {URLSearchParams} query
- * @param {Entry[]} entries
+ * @param {{ items: Entry[], next: string | null }} shown
  */
-function drawRecords(place, query, entries) {
+function drawRecords(place, query, { items, next }) {
   const said = outcome();
-  const last = entries.at(-1);
   replace(
     place,
     table({
       caption: 'Records',
       empty: 'There is no such record.',
-      rows: entries,
+      rows: items,
       columns: [
         { key: 'number', label: 'Number', numeric: true },
         { key: 'at', label: 'At', render: (one) => h('time', { datetime: one.at }, format.time(one.at)) },
@@ -116,9 +114,9 @@ function drawRecords(place, query, entries) {
         { key: 'detail', label: 'Detail', render: (one) => isolated(details(one.detail)) },
       ],
     }),
-    entries.length % PAGE === 0 && last !== undefined && last.number > 1 && actions(action('Show older', said, async () => {
-      const more = await page(query, last.number);
-      drawRecords(place, query, [...entries, ...more]);
+    next !== null && actions(action('Show older', said, async () => {
+      const more = await page(query, next);
+      drawRecords(place, query, { ...more, items: [...items, ...more.items] });
     })),
     said.element,
   );

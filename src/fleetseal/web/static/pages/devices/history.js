@@ -20,7 +20,7 @@ const SHAPES = { installed: 'good', issued: 'warn', superseded: 'none', revoked:
 export async function historyCard(card, device, session) {
   const issued = await unless404(api.get(`certificates/issued?device=${device.id}`));
   const records = session.user?.role === 'administrator' && device.mac
-    ? await api.get(`audit?${new URLSearchParams({ filter: `object:"${device.mac}"`, limit: String(RECORDS) })}`)
+    ? (await api.get(`audit?${new URLSearchParams({ filter: `object:"${device.mac}"`, limit: String(RECORDS) })}`)).items
     : [];
   replace(
     card,
