@@ -95,8 +95,8 @@ async def test_a_viewer_sees_everything_and_changes_nothing(browser: Browser, se
         await page.get_by_label("Password").fill(people.PASSWORD)
         await page.keyboard.press("Enter")
         links = page.get_by_role("navigation", name="Pages").get_by_role("link")
-        await expect(links.filter(has_text="Audit log")).to_be_visible()
-        await expect(links.filter(has_text=re.compile("Add devices|Users|Backup"))).to_have_count(0)
+        await expect(links.filter(has_text="Renewal")).to_be_visible()
+        await expect(links.filter(has_text=re.compile("Add devices|Users|Audit log|Backup"))).to_have_count(0)
         row = page.get_by_role("grid", name="Devices").get_by_role("row").nth(1)
         await row.click(button="right")
         for name in ("Refresh", "Edit…", "Remove"):
@@ -108,3 +108,26 @@ async def test_a_viewer_sees_everything_and_changes_nothing(browser: Browser, se
         await row.dblclick()
         await expect(page.get_by_role("region", name="What to do")).to_contain_text("HTTPS is disabled")
         await expect(page.get_by_role("button", name="Enable HTTPS…")).to_have_count(0)
+
+
+async def test_an_operator_acts_on_devices_and_decides_no_trust(browser: Browser, served: Served) -> None:
+    await people.add_user(served.application, "olga", Role.OPERATOR)
+    async with visitor(browser, served) as page:
+        await page.goto("/add")
+        await page.get_by_label("Name").fill("olga")
+        await page.get_by_label("Password").fill(people.PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Search")).to_be_visible()
+        links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+        await expect(links.filter(has_text=re.compile("Users|Audit log|Backup"))).to_have_count(0)
+        await page.goto("/configuration/security")
+        await expect(page.get_by_label("Ignore certificate validation", exact=True)).to_be_disabled()
+        await page.goto("/devices")
+        await page.get_by_role("grid", name="Devices").get_by_role("row").nth(1).click(button="right")
+        await page.get_by_role("menuitem", name="Security").click()
+        trust = page.get_by_role("menuitem", name="Trust…")
+        await expect(trust).to_contain_text("Needs the role administrator.")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Refresh").click()
+        await expect(page.get_by_role("grid", name="Tasks").get_by_role("row").nth(1)).to_contain_text("olga")

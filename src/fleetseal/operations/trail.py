@@ -45,7 +45,7 @@ async def page(services: Services, wanted: Wanted, *, after: str | None = None, 
     name = places.name_of_list("audit", wanted.since, wanted.until, *wanted.filters)
     place, total = (None, 0) if after is None else places.read(after, name)
     async with services.database.reading() as tx:
-        found = await _some(audit.newest(tx, before=place and place.id), wanted, limit + 1)
+        found = await _some(audit.newest(tx, before=None if place is None else place.id), wanted, limit + 1)
         if place is None:
             total = max([one["number"] for one in await _some(audit.newest(tx), Wanted(), 1)], default=0)
     items = found[:limit]

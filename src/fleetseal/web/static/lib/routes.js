@@ -33,7 +33,7 @@ export const ROUTES = [
   { path: '/configuration/renewal', label: 'Renewal', group: 'Configuration', load: () => import('../pages/configuration/renewal.js') },
   { path: '/configuration/alarms', label: 'Alarm delivery', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/alarms.js') },
   { path: '/configuration/users', label: 'Users and tokens', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/users.js') },
-  { path: '/configuration/audit', label: 'Audit log', group: 'Configuration', load: () => import('../pages/configuration/audit.js') },
+  { path: '/configuration/audit', label: 'Audit log', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/audit.js') },
   { path: '/configuration/backup', label: 'Backup', group: 'Configuration', role: 'administrator', load: () => import('../pages/configuration/backup.js') },
 ];
 
