@@ -48,6 +48,7 @@
  * @module
  */
 
+import {h} from './dom.js';
 import {Columns} from './grid-columns.js';
 import {Header} from './grid-header.js';
 import {hint, listen} from './grid-input.js';
@@ -86,9 +87,9 @@ export class Grid {
   onCount = () => {};
 
   /** Put this into the page. */
-  element = block('grid');
+  element = h('div', {class: 'grid'});
   /** This has the keyboard focus. */
-  focusable = block('grid-scroll');
+  focusable = h('div', {class: 'grid-scroll'});
 
   #columns;
   #header;
@@ -97,8 +98,8 @@ export class Grid {
   /** @type {Sort | null} */
   #sort;
   #options;
-  #body = block('grid-body');
-  #void = block('grid-empty');
+  #body = h('div', {class: 'grid-body'});
+  #void = h('div', {class: 'grid-empty'});
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #quiet = undefined;
   #told = {version: 0, shown: -1, total: -1};
@@ -264,7 +265,7 @@ export class Grid {
   /** @param {string} label */
   #assemble(label) {
     const {focusable} = this;
-    const head = block('grid-heads');
+    const head = h('div', {class: 'grid-heads'});
     head.setAttribute('role', 'rowgroup');
     this.#body.setAttribute('role', 'rowgroup');
     head.append(this.#header.element);
@@ -396,11 +397,4 @@ export class Grid {
       this.#announced = text;
     }, QUIET);
   }
-}
-
-/** @param {string} name */
-function block(name) {
-  const element = document.createElement('div');
-  element.className = name;
-  return element;
 }
