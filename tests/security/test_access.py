@@ -314,6 +314,56 @@ async def test_the_last_administrator_stays(application: Application) -> None:
         await remove(application, second)
 
 
+# ---------------------------------------------------------------- the sessions that are open
+
+
+async def listed(client: httpx.AsyncClient) -> list[tuple[str, str, bool, bool]]:
+    rows = (await client.get("/sessions")).json()
+    return [(row["user"], row["address"], row["own"], row["current"]) for row in rows]
+
+
+async def test_people_see_and_end_their_own_sessions(application: Application, clock: FakeClock) -> None:
+    await add_user(application, "anna")
+    await add_user(application, "oscar", Role.OPERATOR)
+    await signed_in(application, "anna")
+    phone = await signed_in(application, "oscar", address="192.0.2.9")
+    clock.advance(61)
+    desk = await signed_in(application, "oscar")
+    assert await listed(desk) == [("oscar", "192.0.2.7", True, True), ("oscar", "192.0.2.9", True, False)]
+    anna = next(row for row in (await own(application).get("/sessions")).json() if row["user"] == "anna")
+    assert (await desk.delete(f"/sessions/{anna['id']}")).json()["code"] == "not-found"
+    (other,) = [row for row in (await desk.get("/sessions")).json() if not row["current"]]
+    left = await desk.delete(f"/sessions/{other['id']}")
+    assert [row["current"] for row in left.json()] == [True]
+    assert (await state(phone), await state(desk)) == ("login", "open")
+    assert (await desk.delete(f"/sessions/{other['id']}")).status_code == 404
+    phone, tablet = await signed_in(application, "oscar"), await signed_in(application, "oscar")
+    assert len((await desk.delete("/sessions")).json()) == 1
+    assert [await state(one) for one in (desk, phone, tablet)] == ["open", "login", "login"]
+    async with application.services.database.reading() as tx:
+        ends = list(await tx.scalars(select(audit.c.actor).where(audit.c.action == "session end")))
+    assert ends == ["oscar"] * 3
+
+
+async def test_administrators_see_and_end_those_of_everybody(application: Application, clock: FakeClock) -> None:
+    """With their password again where it is another's; ended ones are not told."""
+    for name, role in (("anna", Role.ADMINISTRATOR), ("oscar", Role.OPERATOR), ("vera", Role.VIEWER)):
+        await add_user(application, name, role)
+    await signed_in(application, "vera")
+    clock.advance(1800)
+    oscar, anna = await signed_in(application, "oscar"), await signed_in(application, "anna")
+    assert [row[0] for row in await listed(anna)] == ["anna", "oscar"]
+    theirs = next(row for row in (await anna.get("/sessions")).json() if row["user"] == "oscar")
+    assert (await anna.delete(f"/sessions/{theirs['id']}")).json()["code"] == "confirm-password"
+    assert await state(oscar) == "open"
+    await anna.post("/session/confirm", json={"password": PASSWORD})
+    assert [row["user"] for row in (await anna.delete(f"/sessions/{theirs['id']}")).json()] == ["anna"]
+    assert await state(oscar) == "login"
+    program = await people.token(application, "reader", Role.ADMINISTRATOR)
+    for method in ("GET", "DELETE"):
+        assert (await program.request(method, "/sessions")).json()["code"] == "forbidden"
+
+
 # ---------------------------------------------------------------- tokens
 
 

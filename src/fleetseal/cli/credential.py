@@ -56,10 +56,6 @@ async def remove(name: str, /, *, common: Common = NO_OPTIONS) -> int:
 
 
 def _show(rows: list[dict[str, Any]], common: Common) -> int:
-    if common.json:
-        output.as_json(rows)
-    elif not rows:
-        output.say("There is no credential.")
-    else:
-        output.table(("Name", "User name", "Added"), [(one["name"], one["username"], one["added"]) for one in rows])
+    columns = {"Name": "name", "User name": "username", "Added": "added"}
+    output.listed(rows, columns, as_document=common.json, empty="There is no credential.")
     return DONE

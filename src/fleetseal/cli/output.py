@@ -69,6 +69,17 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, stream: Tex
     console.print(shown)
 
 
+def listed(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_document: bool, empty: str) -> None:
+    """Rows as they were answered: the document of `--json`, or a table of these members under their headings, or,
+    where there are none, the sentence `empty`."""
+    if as_document:
+        as_json(rows)
+    elif rows:
+        table(tuple(columns), [[row[member] for member in columns.values()] for row in rows])
+    else:
+        say(empty)
+
+
 _WHOLE = frozenset({"MAC Address", "Address", "Id", "Status"})
 
 

@@ -78,13 +78,6 @@ async def remove(name: str, /, *, common: Common = NO_OPTIONS) -> int:
 
 
 def _show(rows: list[dict[str, Any]], common: Common) -> int:
-    if common.json:
-        output.as_json(rows)
-    elif not rows:
-        output.say("There is no token.")
-    else:
-        members = ("name", "scope", "created", "expires", "last_used")
-        output.table(
-            ("Name", "Scope", "Created", "Ends", "Last used"), [[one[member] for member in members] for one in rows]
-        )
+    columns = {"Name": "name", "Scope": "scope", "Created": "created", "Ends": "expires", "Last used": "last_used"}
+    output.listed(rows, columns, as_document=common.json, empty="There is no token.")
     return DONE

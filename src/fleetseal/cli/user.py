@@ -103,6 +103,26 @@ async def unlock(name: str, /, *, common: Common = NO_OPTIONS) -> int:
         return _show(await client.post("users", await _number(client, name), "unlock"), common)
 
 
+@app.command
+async def sessions(*, common: Common = NO_OPTIONS) -> int:
+    """List who is signed in: from where, since when, and when last seen."""
+    async with connected(common.directory) as client:
+        return _show_sessions(await client.get("sessions"), common)
+
+
+@app.command(name="end-session")
+async def end_session(number: int, /, *, common: Common = NO_OPTIONS) -> int:
+    """End a session: its browser is signed out at once.
+
+    Parameters
+    ----------
+    number
+        As in the list.
+    """
+    async with connected(common.directory) as client:
+        return _show_sessions(await client.delete("sessions", number), common)
+
+
 @app.command(name="setup-code")
 async def setup_code(*, common: Common = NO_OPTIONS) -> int:
     """Make a new code, by which the first administrator is made on the first page. It is good for 24 hours."""
@@ -123,16 +143,18 @@ async def _number(client: Client, name: str) -> int:
     raise NotFound(f"There is no user {name!r}.")
 
 
+def _show_sessions(rows: list[dict[str, Any]], common: Common) -> int:
+    columns = {"Number": "id", "User": "user", "From": "address", "Since": "created", "Last seen": "last_seen"}
+    output.listed(rows, columns, as_document=common.json, empty="Nobody is signed in.")
+    return DONE
+
+
 def _password(file: SecretFile) -> str | None:
     return ask.secret(file, "Password", option="--password-file", twice=True)
 
 
 def _show(rows: list[dict[str, Any]], common: Common) -> int:
-    if common.json:
-        output.as_json(rows)
-    elif not rows:
-        output.say("There is no user. The first administrator is made by a code: fleetseal user setup-code")
-    else:
-        headings = ("Name", "Role", "Created", "Last seen")
-        output.table(headings, [(one["name"], one["role"], one["created"], one["last_seen"]) for one in rows])
+    columns = {"Name": "name", "Role": "role", "Created": "created", "Last seen": "last_seen"}
+    empty = "There is no user. The first administrator is made by a code: fleetseal user setup-code"
+    output.listed(rows, columns, as_document=common.json, empty=empty)
     return DONE

@@ -307,7 +307,7 @@ async def _open(services: Services, tx: Transaction, number: int, *, action: str
     now, value = services.clock.now(), base64.urlsafe_b64encode(services.rng.bytes(32)).rstrip(b"=").decode()
     user = await store.user(tx, number)
     await store.forget_ended(tx, now=now, idle=IDLE, most=MOST)
-    session = await store.add_session(tx, sha256=_sha256(value), user=number, now=now)
+    session = await store.add_session(tx, sha256=_sha256(value), user=number, address=address[:64], now=now)
     await line(services, tx, action, user.name, {"from": address}, actor=user.name)
     return Opened(Secret(value), Caller(user.name, Role(user.role), account=number, session=session))
 

@@ -1,10 +1,11 @@
 """Users, sessions, API tokens and guesses, as rows. Every rule that several processes must share exactly is in a
 statement here (WEB-SHARED-LIMITS)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, case, delete, func, insert, literal, select, update
+from sqlalchemy import Row, Select, case, delete, func, insert, literal, select, update
 
 from fleetseal.core.access import Role
 from fleetseal.core.errors import NotFound
@@ -82,9 +83,9 @@ async def opened(tx: Transaction) -> tuple[int, ...]:
 # ---------------------------------------------------------------- sessions
 
 
-async def add_session(tx: Transaction, *, sha256: bytes, user: int, now: datetime) -> int:
+async def add_session(tx: Transaction, *, sha256: bytes, user: int, address: str, now: datetime) -> int:
     """Its number."""
-    values = {"sha256": sha256, "account_id": user, "created": now, "seen": now}
+    values = {"sha256": sha256, "account_id": user, "address": address, "created": now, "seen": now}
     number = (await tx.execute(insert(session).values(values))).inserted_primary_key[0]  # type: ignore[index]  # one row has one
     await change_user(tx, user, last_seen=now)
     return int(number)
@@ -95,9 +96,19 @@ async def find_session(
 ) -> Row[Any] | None:
     """The session with `name` and `role` of its user, as they are now; None when there is none, or it has ended. After
     the clock went back, one that was used later than now has ended."""
+    found: Row[Any] | None = (await tx.execute(_open(now, idle, most).where(session.c.sha256 == sha256))).first()
+    return found
+
+
+async def sessions(tx: Transaction, *, now: datetime, idle: timedelta, most: timedelta) -> list[Row[Any]]:
+    """Those that have not ended, as of `find_session`, the newest use first."""
+    return list(await tx.execute(_open(now, idle, most).order_by(session.c.seen.desc(), session.c.id.desc())))
+
+
+def _open(now: datetime, idle: timedelta, most: timedelta) -> Select[Any]:
     valid = (session.c.seen > now - idle) & (session.c.created > now - most) & (session.c.seen <= now)
     query = select(session, account.c.name, account.c.role).join(account, account.c.id == session.c.account_id)
-    return (await tx.execute(query.where(session.c.sha256 == sha256, valid))).first()
+    return query.where(valid)
 
 
 async def note_session(tx: Transaction, row: Row[Any], *, now: datetime) -> None:
@@ -108,6 +119,10 @@ async def note_session(tx: Transaction, row: Row[Any], *, now: datetime) -> None
 
 async def confirm_session(tx: Transaction, number: int, *, now: datetime) -> None:
     await tx.execute(update(session).where(session.c.id == number).values(confirmed=now))
+
+
+async def end_sessions(tx: Transaction, numbers: Sequence[int]) -> None:
+    await tx.execute(delete(session).where(session.c.id.in_(numbers)))
 
 
 async def remove_session(tx: Transaction, sha256: bytes) -> None:

@@ -29,6 +29,7 @@ session = Table(
     Column("created", Moment, nullable=False),
     Column("seen", Moment, nullable=False),  # the last request, to the minute
     Column("confirmed", Moment),  # when the password was given again
+    Column("address", String(64)),  # from where it was opened
     sqlite_autoincrement=True,
 )
 

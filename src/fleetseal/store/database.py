@@ -22,7 +22,7 @@ from fleetseal.core.errors import Conflict, StoreError
 
 Transaction: TypeAlias = AsyncConnection
 
-SCHEMA_REVISION = "0017"
+SCHEMA_REVISION = "0018"
 """The newest migration. A database that says so is opened without loading the migration tool."""
 
 

@@ -26,6 +26,7 @@ from fleetseal.web import (
     overview,
     problems,
     session,
+    sessions,
     settings,
     tasks,
 )
@@ -79,6 +80,7 @@ def build(host: Host) -> FastAPI:
         events,
         overview,
         session,
+        sessions,
         accounts,
     )
     for router in (_server, *(noun.router for noun in nouns)):

@@ -8,6 +8,7 @@
  * @typedef {'device' | 'device-gone' | 'task' | 'task-gone' | 'alarm' | 'alarm-gone' | 'resync'} Kind
  */
 
+import { api, people } from './api.js';
 import { reached } from './connection.js';
 
 const RETRY_MS = 10_000; // a server with too many streams refuses one
@@ -73,6 +74,7 @@ function connect(ready) {
     ready();
     stream.close();
     tell('resync', null);
+    void stillSignedIn();
     retry = setTimeout(() => connect(() => {}), RETRY_MS);
   });
   for (const kind of KINDS) {
@@ -81,6 +83,12 @@ function connect(ready) {
       tell(kind, event.data === '' ? null : JSON.parse(event.data));
     });
   }
+}
+
+/** The stream was refused: perhaps because the session has ended, on a page that asks for nothing by itself. */
+async function stillSignedIn() {
+  const session = await api.get('session').catch(() => null);
+  if (session !== null && session.state !== 'open') people.signIn();
 }
 
 /**

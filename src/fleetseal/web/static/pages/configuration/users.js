@@ -1,4 +1,4 @@
-/** Configuration: who may use this application, tokens for programs, and one's own password. */
+/** Configuration: who may use this application, tokens for programs, open sessions, and one's own password. */
 
 import { api } from '../../lib/api.js';
 import { confirm, dialog } from '../../lib/dialog.js';
@@ -8,6 +8,7 @@ import * as format from '../../lib/format.js';
 import { table } from '../../lib/table.js';
 import { toast } from '../../lib/toast.js';
 import { action, actions, administers, alike, ask, frame, outcome, section, told } from './frame.js';
+import { openSessions } from './sessions.js';
 
 export const title = 'Users and tokens';
 
@@ -39,7 +40,7 @@ export async function show(main, { session }) {
     content.append(section('Tokens',
       h('p', null, 'For programs, and for the command line on another computer. A token has one role, ends by itself, and is shown once. It can make neither users nor tokens.'), tokens));
   }
-  content.append(ownPassword());
+  content.append(await openSessions(editable), ownPassword());
 }
 
 /**
