@@ -185,7 +185,6 @@ MANY: Final = {
     "remove_devices": "Device",
     "acknowledge_alarm": "Alarm",
     "list_settings": "Setting",
-    "list_records": "Record",
     "export_records": "Record",
 }
 """By operation: the shape of each row of its answer."""
@@ -197,6 +196,8 @@ PAGED: Final = {
     "list_issued": "IssuedCertificate",
 }
 """By operation: the shape of each row of its answer, which is a page if a limit was given."""
+
+_TOTAL: Final = {"type": "integer", "minimum": 0}
 
 
 def components() -> dict[str, Schema]:
@@ -211,9 +212,9 @@ def answer_of(operation: str) -> Schema | None:
     if operation in MANY:
         return _list_of(MANY[operation])
     if operation in PAGED:
-        rows = _list_of(PAGED[operation])
-        page = {"items": rows, "next": {"type": ["string", "null"]}, "total": {"type": "integer", "minimum": 0}}
-        return {"anyOf": [rows, {"type": "object", "properties": page, "required": [*page]}]}
+        return {"anyOf": [_list_of(PAGED[operation]), _page_of(PAGED[operation], _TOTAL)]}
+    if operation == "list_records":  # always a page; how many fit a filter is not counted
+        return _page_of("Record", {"anyOf": [_TOTAL, {"type": "null"}]})
     return None
 
 
@@ -223,6 +224,11 @@ def _reference(name: str) -> Schema:
 
 def _list_of(name: str) -> Schema:
     return {"type": "array", "items": _reference(name)}
+
+
+def _page_of(name: str, total: Schema) -> Schema:
+    page = {"items": _list_of(name), "next": {"type": ["string", "null"]}, "total": total}
+    return {"type": "object", "properties": page, "required": [*page]}
 
 
 def _object(name: str, example: Schema) -> Schema:
