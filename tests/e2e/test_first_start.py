@@ -55,8 +55,8 @@ def ask(address: str, path: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
-def set_up(address: str, code: str) -> Any:
-    return ask(address, "api/v1/session/setup", {"code": code, "name": "anna", "password": PASSWORD})
+def set_up(address: str, code: str, name: str = "anna") -> Any:
+    return ask(address, "api/v1/session/setup", {"code": code, "name": name, "password": PASSWORD})
 
 
 def test_the_code_lies_in_a_file_where_the_log_is_kept(tmp_path: Path) -> None:
@@ -73,8 +73,10 @@ def test_the_code_lies_in_a_file_where_the_log_is_kept(tmp_path: Path) -> None:
         assert refused.value.code == 401
         refused.value.close()
         assert set_up(address, code)["user"]["role"] == "administrator"
+        assert set_up(address, code)["state"] == "open", "as if the first answer had been lost"
         with pytest.raises(urllib.error.HTTPError) as refused:
-            set_up(address, code)
+            set_up(address, code, "eve")
+        assert refused.value.code == 401
         refused.value.close()
         server.send_signal(signal.SIGTERM)
         rest, _ = server.communicate(timeout=60)
