@@ -63,7 +63,9 @@ async def served(data: Path) -> AsyncIterator[str]:
     services = replace(await make_services(data, None, send=Nobody().send), connect=lambda _: Nobody())
     async with asyncio.TaskGroup() as group:
         application = Application(services, group, serving=False)
-        config = uvicorn.Config(local(application.api, "fuzz"), port=0, log_level="critical", lifespan="off")
+        config = uvicorn.Config(
+            local(application.api, "fuzz"), port=0, log_config=None, access_log=False, lifespan="off"
+        )
         server = uvicorn.Server(config)
         running = group.create_task(server.serve())
         while not server.started:
